@@ -1,1 +1,15 @@
-//! bascule-core
+//! The pure heart of bascule.
+//!
+//! Nothing here reads a clock, draws a random number, opens a file or a socket, or looks at the
+//! environment: time and observations are arguments, decisions are values. Whatever performs an effect
+//! lives behind a trait in [`ports`].
+
+pub mod action;
+pub mod id;
+pub mod observation;
+pub mod operation;
+pub mod plan;
+pub mod ports;
+pub mod position;
+pub mod tenure;
+pub mod time;

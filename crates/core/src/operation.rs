@@ -1,0 +1,549 @@
+//! One execution of a plan, as a state machine.
+//!
+//! Invariant: the state is what folding [`Operation::next`] over the journal gives, and nothing else; the
+//! executor, a resuming controller, the simulation and the tests all call this one function.
+//!
+//! The race it handles: a controller dies between writing an intent and writing its outcome. Such a step
+//! stays `Intended`; whoever takes over performs it again (steps are idempotent), and never undoes it
+//! blindly. Once the commit step is intended the operation only goes forward, unless that step is known
+//! to have failed without effect.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Evidence;
+use crate::id::StepId;
+use crate::plan::{Phase, Plan, Step};
+
+/// Attempts at a step before the operation stops and asks for a person. Two would not outlast one
+/// restart of a part; with the pause of [`RETRY_AFTER_MS`] three outlast a Patroni leader change.
+pub const ATTEMPTS_MAX: u32 = 3;
+/// Pause between two attempts, in milliseconds: one Patroni loop at the lab's `loop_wait` of 1 s.
+pub const RETRY_AFTER_MS: u64 = 1000;
+
+/// What is known of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// Begun; its outcome is not recorded.
+    Intended {
+        /// Which attempt this is, from 1.
+        attempt: u32,
+    },
+    /// Done, with the proof.
+    Done {
+        /// The proof.
+        evidence: Evidence,
+    },
+    /// Known to have changed nothing.
+    Failed {
+        /// Attempts made.
+        attempt: u32,
+        /// Why.
+        why: String,
+    },
+    /// It may have changed something.
+    Unknown {
+        /// Attempts made.
+        attempt: u32,
+        /// Why it is not known.
+        why: String,
+    },
+}
+
+impl StepState {
+    /// Whether the step may have had an effect.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            StepState::Pending | StepState::Failed { .. } => false,
+            StepState::Intended { .. } | StepState::Done { .. } | StepState::Unknown { .. } => true,
+        }
+    }
+
+    /// Attempts made so far.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        match self {
+            StepState::Pending | StepState::Done { .. } => 0,
+            StepState::Intended { attempt }
+            | StepState::Failed { attempt, .. }
+            | StepState::Unknown { attempt, .. } => *attempt,
+        }
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// Every step is done.
+    Succeeded,
+    /// Everything that was begun was taken back.
+    Aborted {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Where an operation is heading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Course {
+    /// Towards the other region.
+    Forward,
+    /// Back to where it was.
+    Aborting {
+        /// Why.
+        why: String,
+    },
+    /// Over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// What the journal records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A step is about to be performed.
+    Intended {
+        /// Which.
+        step: StepId,
+    },
+    /// A step was performed and seen to be done.
+    Done {
+        /// Which.
+        step: StepId,
+        /// The proof.
+        evidence: Evidence,
+    },
+    /// A step changed nothing.
+    Failed {
+        /// Which.
+        step: StepId,
+        /// Why.
+        why: String,
+    },
+    /// A step may have changed something.
+    Unknown {
+        /// Which.
+        step: StepId,
+        /// Why it is not known.
+        why: String,
+    },
+    /// The operation turns back.
+    AbortBegan {
+        /// Why.
+        why: String,
+    },
+    /// A step is about to be taken back.
+    UndoIntended {
+        /// Which.
+        step: StepId,
+    },
+    /// A step was taken back.
+    UndoDone {
+        /// Which.
+        step: StepId,
+        /// The proof.
+        evidence: Evidence,
+    },
+    /// Taking a step back did not work; it will be tried again.
+    UndoFailed {
+        /// Which.
+        step: StepId,
+        /// Why.
+        why: String,
+    },
+    /// The operation is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// Why an event does not follow from a state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// The plan has no such step.
+    #[error("the plan has no step {0}")]
+    NoSuchStep(StepId),
+    /// The step's state does not admit the event.
+    #[error("step {step} can't be {event} when it is {state}")]
+    Step {
+        /// Which step.
+        step: StepId,
+        /// What was to happen.
+        event: &'static str,
+        /// What it is.
+        state: String,
+    },
+    /// The step needs one that is not done.
+    #[error("step {step} needs {needs}, which is not done")]
+    NotReady {
+        /// Which step.
+        step: StepId,
+        /// What it needs.
+        needs: StepId,
+    },
+    /// The operation is heading elsewhere.
+    #[error("{event} can't happen while the operation is {course}")]
+    Course {
+        /// What was to happen.
+        event: &'static str,
+        /// Where it is heading.
+        course: String,
+    },
+    /// The point of no return is passed.
+    #[error("step {0} lies past the point of no return; the operation only goes forward")]
+    PastCommit(StepId),
+    /// The outcome claimed is not the one reached.
+    #[error("the operation can't end like that: {0} is left to do")]
+    NotEnded(StepId),
+}
+
+/// What remains to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Perform these steps, side by side; empty when all that can run is running.
+    Perform(Vec<StepId>),
+    /// Take this step back.
+    Undo(StepId),
+    /// Record the end.
+    End(Outcome),
+    /// Nothing: it is over.
+    Nothing,
+}
+
+/// What to do about a step that did not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// Try it again after [`RETRY_AFTER_MS`].
+    Retry,
+    /// Turn back.
+    Abort {
+        /// Why.
+        why: String,
+    },
+    /// Stop here and ask for a person: `resume` goes on.
+    Stall {
+        /// Why.
+        why: String,
+    },
+}
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// What it executes.
+    pub plan: Plan,
+    /// The state of each step, in the plan's order.
+    pub steps: Vec<StepState>,
+    /// Which steps were taken back, in the plan's order.
+    pub undone: Vec<bool>,
+    /// Where it is heading.
+    pub course: Course,
+}
+
+impl Operation {
+    /// An operation of which nothing is done.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let count = plan.steps.len();
+        Self {
+            plan,
+            steps: vec![StepState::Pending; count],
+            undone: vec![false; count],
+            course: Course::Forward,
+        }
+    }
+
+    /// The state that a journal leads to.
+    ///
+    /// # Errors
+    /// The first event that does not follow: the journal is damaged.
+    pub fn replay<'a>(plan: Plan, events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Illegal> {
+        events.into_iter().try_fold(Self::new(plan), |state, event| state.next(event.clone()))
+    }
+
+    /// The state after an event.
+    ///
+    /// # Errors
+    /// [`Illegal`] when the event does not follow from this state.
+    pub fn next(mut self, event: Event) -> Result<Self, Illegal> {
+        self.check_course(&event)?;
+        match event {
+            Event::Intended { step } => self.intend(&step)?,
+            Event::Done { step, evidence } => {
+                let index = self.acting(&step, "done")?;
+                self.steps[index] = StepState::Done { evidence };
+            }
+            Event::Failed { step, why } => {
+                let index = self.acting(&step, "failed")?;
+                self.steps[index] = StepState::Failed { attempt: self.steps[index].attempts(), why };
+            }
+            Event::Unknown { step, why } => {
+                let index = self.acting(&step, "unknown")?;
+                self.steps[index] = StepState::Unknown { attempt: self.steps[index].attempts(), why };
+            }
+            Event::AbortBegan { why } => {
+                if let Some(step) = self.past_return() {
+                    return Err(Illegal::PastCommit(step.id.clone()));
+                }
+                self.course = Course::Aborting { why };
+            }
+            Event::UndoIntended { step } | Event::UndoFailed { step, .. } => {
+                self.undoable(&step)?;
+            }
+            Event::UndoDone { step, .. } => {
+                let index = self.undoable(&step)?;
+                self.undone[index] = true;
+            }
+            Event::Ended { outcome } => self.end(outcome)?,
+        }
+        Ok(self)
+    }
+
+    fn check_course(&self, event: &Event) -> Result<(), Illegal> {
+        let name = event_name(event);
+        let fits = match (event, &self.course) {
+            (_, Course::Ended { .. }) => false,
+            (
+                Event::Intended { .. }
+                | Event::Done { .. }
+                | Event::Failed { .. }
+                | Event::Unknown { .. }
+                | Event::AbortBegan { .. },
+                Course::Forward,
+            ) => true,
+            (
+                Event::UndoIntended { .. } | Event::UndoDone { .. } | Event::UndoFailed { .. },
+                Course::Aborting { .. },
+            ) => true,
+            (Event::Ended { .. }, Course::Forward | Course::Aborting { .. }) => true,
+            (
+                Event::Intended { .. }
+                | Event::Done { .. }
+                | Event::Failed { .. }
+                | Event::Unknown { .. }
+                | Event::AbortBegan { .. },
+                Course::Aborting { .. },
+            )
+            | (
+                Event::UndoIntended { .. } | Event::UndoDone { .. } | Event::UndoFailed { .. },
+                Course::Forward,
+            ) => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(Illegal::Course { event: name, course: self.course_word().to_owned() })
+        }
+    }
+
+    fn index(&self, step: &StepId) -> Result<usize, Illegal> {
+        self.plan.steps.iter().position(|s| &s.id == step).ok_or_else(|| Illegal::NoSuchStep(step.clone()))
+    }
+
+    fn intend(&mut self, step: &StepId) -> Result<(), Illegal> {
+        let index = self.index(step)?;
+        if let Some(needs) = self.plan.steps[index].needs.iter().find(|n| !self.is_done(n)) {
+            return Err(Illegal::NotReady { step: step.clone(), needs: needs.clone() });
+        }
+        match &self.steps[index] {
+            StepState::Done { .. } => Err(self.illegal_step(index, "intended")),
+            // Intended again: the one who intended it before is gone, and this one performs it anew.
+            state @ (StepState::Pending
+            | StepState::Intended { .. }
+            | StepState::Failed { .. }
+            | StepState::Unknown { .. }) => {
+                self.steps[index] = StepState::Intended { attempt: state.attempts() + 1 };
+                Ok(())
+            }
+        }
+    }
+
+    fn acting(&self, step: &StepId, event: &'static str) -> Result<usize, Illegal> {
+        let index = self.index(step)?;
+        match &self.steps[index] {
+            StepState::Intended { .. } => Ok(index),
+            StepState::Pending
+            | StepState::Done { .. }
+            | StepState::Failed { .. }
+            | StepState::Unknown { .. } => Err(self.illegal_step(index, event)),
+        }
+    }
+
+    fn undoable(&self, step: &StepId) -> Result<usize, Illegal> {
+        let index = self.index(step)?;
+        if self.next_undo() == Some(index) { Ok(index) } else { Err(self.illegal_step(index, "taken back")) }
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Result<(), Illegal> {
+        let left = match &outcome {
+            Outcome::Succeeded => match self.course {
+                Course::Forward => self.steps.iter().position(|s| !matches!(s, StepState::Done { .. })),
+                Course::Aborting { .. } | Course::Ended { .. } => Some(0),
+            },
+            Outcome::Aborted { .. } => match self.course {
+                Course::Aborting { .. } => self.next_undo(),
+                Course::Forward | Course::Ended { .. } => Some(0),
+            },
+        };
+        if let Some(step) = left.and_then(|index| self.plan.steps.get(index)) {
+            return Err(Illegal::NotEnded(step.id.clone()));
+        }
+        self.course = Course::Ended { outcome };
+        Ok(())
+    }
+
+    fn illegal_step(&self, index: usize, event: &'static str) -> Illegal {
+        let state = match &self.steps[index] {
+            StepState::Pending => "pending",
+            StepState::Intended { .. } => "intended",
+            StepState::Done { .. } => "done",
+            StepState::Failed { .. } => "failed",
+            StepState::Unknown { .. } => "unknown",
+        };
+        let state = if self.undone[index] { "taken back" } else { state };
+        Illegal::Step { step: self.plan.steps[index].id.clone(), event, state: state.to_owned() }
+    }
+
+    /// The last step that must still be taken back, if any: undos run one by one, newest first.
+    fn next_undo(&self) -> Option<usize> {
+        (0..self.steps.len())
+            .rev()
+            .find(|&i| self.plan.steps[i].undo.is_some() && self.steps[i].may_have_acted() && !self.undone[i])
+    }
+
+    /// The first step at or past the commit phase that may have acted: once there is one, the operation
+    /// can't be aborted.
+    #[must_use]
+    pub fn past_return(&self) -> Option<&Step> {
+        self.plan
+            .steps
+            .iter()
+            .zip(&self.steps)
+            .find(|(step, state)| step.phase >= Phase::Commit && state.may_have_acted())
+            .map(|(step, _)| step)
+    }
+
+    /// Whether writes may be held at this moment because of this operation.
+    #[must_use]
+    pub fn holds_writes(&self) -> bool {
+        self.plan
+            .steps
+            .iter()
+            .zip(&self.steps)
+            .any(|(step, state)| step.phase == Phase::Drain && step.undo.is_some() && state.may_have_acted())
+    }
+
+    /// Whether the step of that name is done.
+    #[must_use]
+    pub fn is_done(&self, step: &StepId) -> bool {
+        self.evidence(step).is_some()
+    }
+
+    /// The proof of a step that is done.
+    #[must_use]
+    pub fn evidence(&self, step: &StepId) -> Option<&Evidence> {
+        let index = self.plan.steps.iter().position(|s| &s.id == step)?;
+        match &self.steps[index] {
+            StepState::Done { evidence } => Some(evidence),
+            StepState::Pending
+            | StepState::Intended { .. }
+            | StepState::Failed { .. }
+            | StepState::Unknown { .. } => None,
+        }
+    }
+
+    /// What remains, given the steps that the caller is performing at this moment. A step that is
+    /// `Intended` and not in flight was left behind by a controller that died: it is performed again.
+    #[must_use]
+    pub fn work(&self, in_flight: &[StepId]) -> Work {
+        match &self.course {
+            Course::Ended { .. } => Work::Nothing,
+            Course::Aborting { why } => match self.next_undo() {
+                Some(index) => Work::Undo(self.plan.steps[index].id.clone()),
+                None => Work::End(Outcome::Aborted { why: why.clone() }),
+            },
+            Course::Forward => {
+                let done = |state: &StepState| matches!(state, StepState::Done { .. });
+                if self.steps.iter().all(done) {
+                    return Work::End(Outcome::Succeeded);
+                }
+                let ready = self
+                    .plan
+                    .steps
+                    .iter()
+                    .zip(&self.steps)
+                    .filter(|(step, state)| {
+                        !done(state)
+                            && !in_flight.contains(&step.id)
+                            && step.needs.iter().all(|needs| self.is_done(needs))
+                    })
+                    .map(|(step, _)| step.id.clone())
+                    .collect();
+                Work::Perform(ready)
+            }
+        }
+    }
+
+    /// What a controller that takes over does first. Writes that were held when the last one died have
+    /// waited for an unknown time: before the commit point it lets them go by turning back.
+    #[must_use]
+    pub fn on_takeover(&self) -> Option<Event> {
+        let forward = self.course == Course::Forward;
+        (forward && self.holds_writes() && self.past_return().is_none()).then(|| Event::AbortBegan {
+            why: "the controller died while writes were held, before the commit point".to_owned(),
+        })
+    }
+
+    /// What to do about a step whose last attempt did not work.
+    #[must_use]
+    pub fn remedy(&self, step: &StepId) -> Option<Remedy> {
+        let index = self.index(step).ok()?;
+        let (attempt, why) = match &self.steps[index] {
+            StepState::Failed { attempt, why } | StepState::Unknown { attempt, why } => (*attempt, why),
+            StepState::Pending | StepState::Intended { .. } | StepState::Done { .. } => return None,
+        };
+        let why = format!("{step}: {why}");
+        if self.past_return().is_none() {
+            // Before the point of no return nothing is gained by insisting: users' writes may be held.
+            return Some(Remedy::Abort { why });
+        }
+        Some(if attempt < ATTEMPTS_MAX { Remedy::Retry } else { Remedy::Stall { why } })
+    }
+
+    /// The word for where it is heading.
+    #[must_use]
+    pub fn course_word(&self) -> &'static str {
+        match &self.course {
+            Course::Forward if self.past_return().is_some() => "past the commit point",
+            Course::Forward => "before the commit point",
+            Course::Aborting { .. } => "aborting",
+            Course::Ended { outcome: Outcome::Succeeded } => "succeeded",
+            Course::Ended { outcome: Outcome::Aborted { .. } } => "aborted",
+        }
+    }
+}
+
+/// The word for an event, in errors and at crash points.
+#[must_use]
+pub fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::Intended { .. } => "intent",
+        Event::Done { .. } => "done",
+        Event::Failed { .. } => "failed",
+        Event::Unknown { .. } => "unknown",
+        Event::AbortBegan { .. } => "abort",
+        Event::UndoIntended { .. } => "undo-intent",
+        Event::UndoDone { .. } => "undo-done",
+        Event::UndoFailed { .. } => "undo-failed",
+        Event::Ended { .. } => "end",
+    }
+}
