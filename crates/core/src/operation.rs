@@ -14,11 +14,16 @@ use crate::action::Evidence;
 use crate::id::StepId;
 use crate::plan::{Phase, Plan, Step};
 
-/// Attempts at a step before the operation stops and asks for a person. Two would not outlast one
-/// restart of a part; with the pause of [`RETRY_AFTER_MS`] three outlast a Patroni leader change.
-pub const ATTEMPTS_MAX: u32 = 3;
-/// Pause between two attempts, in milliseconds: one Patroni loop at the lab's `loop_wait` of 1 s.
-pub const RETRY_AFTER_MS: u64 = 1000;
+/// Attempts that one controller makes at a step before it stops and asks for a person. With the pauses of
+/// [`retry_after_ms`] they span 8.5 s: more than a Patroni loop and a leader change at the lab's settings.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+/// Pause before the attempt after `attempt`, in milliseconds: 100, 400, 1600, 6400. The first is short,
+/// since users' writes may be held meanwhile.
+#[must_use]
+pub fn retry_after_ms(attempt: u32) -> u64 {
+    100 << (2 * attempt.saturating_sub(1)).min(6)
+}
 
 /// What is known of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,7 +227,7 @@ pub enum Work {
 /// What to do about a step that did not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
-    /// Try it again after [`RETRY_AFTER_MS`].
+    /// Try it again after [`retry_after_ms`].
     Retry,
     /// Turn back.
     Abort {
@@ -503,12 +508,12 @@ impl Operation {
         })
     }
 
-    /// What to do about a step whose last attempt did not work.
+    /// What to do about a step whose last attempt did not work, after so many attempts of this controller.
     #[must_use]
-    pub fn remedy(&self, step: &StepId) -> Option<Remedy> {
+    pub fn remedy(&self, step: &StepId, attempts: u32) -> Option<Remedy> {
         let index = self.index(step).ok()?;
-        let (attempt, why) = match &self.steps[index] {
-            StepState::Failed { attempt, why } | StepState::Unknown { attempt, why } => (*attempt, why),
+        let why = match &self.steps[index] {
+            StepState::Failed { why, .. } | StepState::Unknown { why, .. } => why,
             StepState::Pending | StepState::Intended { .. } | StepState::Done { .. } => return None,
         };
         let why = format!("{step}: {why}");
@@ -516,7 +521,7 @@ impl Operation {
             // Before the point of no return nothing is gained by insisting: users' writes may be held.
             return Some(Remedy::Abort { why });
         }
-        Some(if attempt < ATTEMPTS_MAX { Remedy::Retry } else { Remedy::Stall { why } })
+        Some(if attempts < ATTEMPTS_MAX { Remedy::Retry } else { Remedy::Stall { why } })
     }
 
     /// The word for where it is heading.

@@ -1,0 +1,317 @@
+//! The manifest: one file that names a site's parts, its two regions, and what may be lost.
+//!
+//! Invariant: a [`Manifest`] that came out of [`Manifest::parse`] has exactly two regions, of which
+//! `home` is one, and obeys every rule in `docs/manifest.md`. Parsing collects every mistake it can see
+//! in one pass. It opens no file: paths stay as they are written, relative to the manifest's folder,
+//! and what they hold is checked by whoever opens them.
+
+mod error;
+mod reader;
+mod rules;
+mod sections;
+mod value;
+mod write;
+
+pub use error::{Also, ErrorCode, ManifestError, ManifestErrors};
+pub use value::{HttpUrl, Scheme};
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::id::{DnsName, MemberName, RegionName, SiteName};
+
+/// The version of the format that this code reads and writes.
+pub const VERSION: i64 = 1;
+
+/// A site, as its manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Manifest {
+    /// The site's name.
+    pub site: SiteName,
+    /// The region that is active when the site is founded.
+    pub home: RegionName,
+    /// What may be lost, and for how long.
+    pub objective: Objective,
+    /// Where tenure and journals are kept.
+    pub store: Store,
+    /// Where users come in.
+    pub front_door: FrontDoor,
+    /// How the databases of both regions are managed.
+    pub database: Database,
+    /// How the pools of both regions are managed.
+    pub pool: Pool,
+    /// The names that move, and who serves them.
+    pub names: Names,
+    /// Both regions.
+    pub regions: BTreeMap<RegionName, Region>,
+    /// The lab the site runs in; none outside a lab.
+    pub lab: Option<Lab>,
+}
+
+impl Manifest {
+    /// Read a manifest.
+    ///
+    /// # Errors
+    /// Every mistake found, in the order of the text.
+    pub fn parse(text: &str) -> Result<Self, ManifestErrors> {
+        sections::read(text)
+    }
+
+    /// The manifest as a file, which [`Manifest::parse`] reads back as the same value. Of a manifest
+    /// that was put together by hand it checks nothing, and durations are cut to whole milliseconds.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        write::to_toml(self)
+    }
+
+    /// The region that is not this one.
+    ///
+    /// # Panics
+    /// If the manifest was put together by hand and has no other region.
+    #[must_use]
+    pub fn other(&self, region: &RegionName) -> &RegionName {
+        self.regions.keys().find(|name| *name != region).expect("a parsed manifest has two regions")
+    }
+
+    /// A region's parts; none if the manifest has no such region.
+    #[must_use]
+    pub fn region(&self, region: &RegionName) -> Option<&Region> {
+        self.regions.get(region)
+    }
+
+    /// The address that a name has while a region is active.
+    ///
+    /// # Panics
+    /// If the manifest has no such region: ask [`Manifest::region`] first.
+    #[must_use]
+    pub fn address(&self, record: &NameRecord, region: &RegionName) -> IpAddr {
+        let region = self.region(region).expect("the caller asks for one of the manifest's regions");
+        match record.target {
+            Target::LoadBalancer => region.load_balancer.address,
+            Target::Pool => region.pool.address,
+        }
+    }
+}
+
+/// What a move may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Objective {
+    /// Recovery point objective: how much history may be lost. 0 to 30 days.
+    #[serde(serialize_with = "value::as_text")]
+    pub rpo: Duration,
+    /// Recovery time objective: how long users may be without the site. `max_pause` to 30 days.
+    #[serde(serialize_with = "value::as_text")]
+    pub rto: Duration,
+    /// The longest a switchover holds writes before it lets go. 100 ms to 60 s.
+    #[serde(serialize_with = "value::as_text")]
+    pub max_pause: Duration,
+}
+
+/// Where tenure and journals are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Store {
+    /// A file: one controller, operations by hand.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Where users come in: a write through it proves a move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FrontDoor {
+    /// Its address; the host is one of the records that point at the load balancer.
+    pub url: HttpUrl,
+    /// The application's user whom the proving write belongs to.
+    pub user: String,
+}
+
+/// How the databases of both regions are managed: directly at the members, never through the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Database {
+    /// The application's database.
+    pub name: String,
+    /// The management user.
+    pub user: String,
+    /// The file with the management user's password.
+    pub password_file: PathBuf,
+    /// The user of Patroni's REST API.
+    pub patroni_user: String,
+    /// The file with that user's password.
+    pub patroni_password_file: PathBuf,
+}
+
+/// How the pools of both regions are managed, through their admin consoles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// The database whose clients are held.
+    pub database: String,
+    /// The console's user.
+    pub user: String,
+    /// The file with that user's password.
+    pub password_file: PathBuf,
+}
+
+/// The names that move, and who serves them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// The zone they are in.
+    pub zone: DnsName,
+    /// The server that takes updates (RFC 2136).
+    pub update_server: SocketAddr,
+    /// The name of the key that signs updates (RFC 8945).
+    pub tsig_name: DnsName,
+    /// The key's algorithm.
+    pub tsig_algorithm: TsigAlgorithm,
+    /// The file with the key, in base64.
+    pub tsig_secret_file: PathBuf,
+    /// The servers that users ask. All of them are observed.
+    pub servers: Vec<SocketAddr>,
+    /// The names, at least one for each [`Target`].
+    pub records: Vec<NameRecord>,
+}
+
+/// One name that moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameRecord {
+    /// The name.
+    pub name: DnsName,
+    /// Which part of the active region it points at.
+    pub target: Target,
+    /// How long an answer lives, in whole seconds, 1 s to 1 day.
+    #[serde(serialize_with = "value::as_text")]
+    pub ttl: Duration,
+    /// What that is lowered to before a planned move, in whole seconds, at most `ttl`.
+    #[serde(serialize_with = "value::as_text")]
+    pub move_ttl: Duration,
+}
+
+/// What a name can point at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The region's load balancer.
+    LoadBalancer,
+    /// The region's database pool.
+    Pool,
+}
+
+impl Target {
+    /// Every target.
+    pub const ALL: [Target; 2] = [Target::LoadBalancer, Target::Pool];
+
+    /// As the manifest writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Target::LoadBalancer => "load_balancer",
+            Target::Pool => "pool",
+        }
+    }
+}
+
+/// The algorithms a TSIG key may have (RFC 8945, section 6: those that are not SHA-1 or MD5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum TsigAlgorithm {
+    /// HMAC with SHA-256.
+    #[serde(rename = "hmac-sha256")]
+    HmacSha256,
+    /// HMAC with SHA-384.
+    #[serde(rename = "hmac-sha384")]
+    HmacSha384,
+    /// HMAC with SHA-512.
+    #[serde(rename = "hmac-sha512")]
+    HmacSha512,
+}
+
+impl TsigAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [TsigAlgorithm; 3] =
+        [TsigAlgorithm::HmacSha256, TsigAlgorithm::HmacSha384, TsigAlgorithm::HmacSha512];
+
+    /// As the manifest and DNS write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TsigAlgorithm::HmacSha256 => "hmac-sha256",
+            TsigAlgorithm::HmacSha384 => "hmac-sha384",
+            TsigAlgorithm::HmacSha512 => "hmac-sha512",
+        }
+    }
+}
+
+/// One of the two places the site can run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Region {
+    /// Its database cluster.
+    pub database: RegionDatabase,
+    /// Its load balancer.
+    pub load_balancer: LoadBalancer,
+    /// Its database pool.
+    pub pool: RegionPool,
+    /// Where the application runs.
+    pub compute: Compute,
+}
+
+/// A region's database cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RegionDatabase {
+    /// Where the other region's standby follows this one: always its primary, past the gate.
+    pub replication: SocketAddr,
+    /// Where writes come in from the other region, through the gate.
+    pub ingress: SocketAddr,
+    /// Its members, at least one.
+    pub members: Vec<Member>,
+}
+
+/// A member of a database cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Its name, unique across both regions; the load balancer's server has the same.
+    pub name: MemberName,
+    /// PostgreSQL.
+    pub postgres: SocketAddr,
+    /// Patroni's REST API.
+    pub patroni: SocketAddr,
+}
+
+/// A region's load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoadBalancer {
+    /// What names point at.
+    pub address: IpAddr,
+    /// HAProxy's runtime API.
+    pub admin: SocketAddr,
+    /// The gate's map file, as the load balancer's own configuration names it.
+    pub gate_map: PathBuf,
+    /// The backend with the region's own database members.
+    pub database_backend: String,
+}
+
+/// A region's database pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RegionPool {
+    /// What names point at.
+    pub address: IpAddr,
+    /// Its admin console.
+    pub admin: SocketAddr,
+}
+
+/// Where the application runs in a region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Compute {
+    /// Its instances, at least one.
+    pub instances: Vec<SocketAddr>,
+}
+
+/// The lab that the site runs in: its network namespaces are entered before anything is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lab {
+    /// The lab's name.
+    pub name: String,
+}

@@ -1,0 +1,181 @@
+//! A move after loss. Nothing in it calls into the region that is gone (I8), and it is refused while
+//! more may be lost than the objective allows, or nobody knows how much (I3).
+
+use super::build::{CALL_BOUND_MS, PROMOTE_BOUND_MS, Steps, VERIFY_BOUND_MS, millis};
+use super::switchover::move_names;
+use super::{Code, Scene};
+use crate::action::Action;
+use crate::id::RegionName;
+use crate::observation::{ClusterRole, GateState};
+use crate::plan::{Kind, Phase, Plan};
+
+/// Looks at the lost region, from two sides, before it is believed: each takes at most the provider's
+/// 1 s, and they run side by side, twice.
+const CONFIRM_BOUND_MS: u64 = 5_000;
+
+pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
+    let to = scene.request.to.clone();
+    let from = scene.manifest.other(&to).clone();
+    check(scene, &from, &to);
+
+    let mut steps = Steps::default();
+    let base = scene.tenure.epoch;
+    let confirm = steps.add(
+        Phase::Prepare,
+        &format!("confirm-{from}"),
+        Action::ConfirmLost { region: from.clone() },
+        &[],
+        CONFIRM_BOUND_MS,
+        "a region that answers, or still feeds its standby, is not gone",
+    );
+    let fork = steps.add(
+        Phase::Prepare,
+        &format!("fork-{to}"),
+        Action::ReadFork { region: to.clone() },
+        &[&confirm],
+        CALL_BOUND_MS,
+        "where the histories part, and how much may be lost; read before anything changes",
+    );
+    let mut before_commit = vec![fork];
+    let reachable = scene.region(&from).and_then(|r| r.gate.seen()).is_some();
+    if reachable {
+        let gate = |state| Action::SetGate { region: from.clone(), state, epoch: base };
+        before_commit.push(steps.add(
+            Phase::Prepare,
+            &format!("close-{from}"),
+            gate(GateState::Closed),
+            &[&confirm],
+            CALL_BOUND_MS,
+            "its load balancer still answers, so it can still be fenced",
+        ));
+        steps.undo(gate(GateState::Local));
+    }
+    let commit = steps.add(
+        Phase::Commit,
+        "commit",
+        Action::Commit { base, active: to.clone() },
+        &before_commit.iter().collect::<Vec<_>>(),
+        CALL_BOUND_MS,
+        "the lost region's epoch is over: whatever it does when it returns is stale",
+    );
+    let promoted = steps.add(
+        Phase::Open,
+        &format!("promote-{to}"),
+        Action::Promote { region: to.clone() },
+        &[&commit],
+        PROMOTE_BOUND_MS,
+        "through the cluster manager, which goes on looking after it",
+    );
+    let opened = steps.add(
+        Phase::Open,
+        &format!("open-{to}"),
+        Action::SetGate { region: to.clone(), state: GateState::Local, epoch: base.next() },
+        &[&promoted],
+        CALL_BOUND_MS,
+        "only now may writes pass in the new region",
+    );
+    let released = steps.add(
+        Phase::Open,
+        &format!("release-{to}"),
+        Action::ReleaseWrites { region: to.clone() },
+        &[&opened],
+        CALL_BOUND_MS,
+        "in case an operation that died left the pool holding",
+    );
+    let moved = move_names(scene, &mut steps, &from, &to, &[opened]);
+    let mut needs = vec![&released];
+    needs.extend(&moved);
+    steps.add(
+        Phase::Settle,
+        &format!("verify-{to}"),
+        Action::VerifyWrite { region: to.clone() },
+        &needs,
+        VERIFY_BOUND_MS,
+        "a write through the front door is the only proof that users are served",
+    );
+    steps.into_plan(scene, from, to)
+}
+
+fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
+    if &scene.tenure.active == to {
+        scene.block(Code::AlreadyActive, to, "is active already", "nothing to do");
+    }
+    check_gone(scene, from);
+    if let Some(new) = scene.need_database(to) {
+        scene.warn_members(to, new);
+        if new.role != ClusterRole::Standby {
+            scene.block(
+                Code::NotStandby,
+                to,
+                "its database is not a standby, so there is nothing to promote",
+                "see `bascule status`",
+            );
+        }
+        if new.streaming {
+            scene.block(
+                Code::RegionNotGone,
+                from,
+                "its database still feeds the standby",
+                format!("move with `bascule switchover --to {to}`, which loses nothing"),
+            );
+        }
+        check_loss(scene, from, to, new.newest_replayed_age_ms);
+    }
+    let gate = scene.region(to).map(|r| &r.gate);
+    let _ = scene.need(gate, to, "load balancer");
+    scene.need_pool(to);
+    scene.need_instances(to, Kind::Failover);
+    scene.need_names(from, to);
+}
+
+fn check_gone(scene: &mut Scene<'_>, from: &RegionName) {
+    let Some(region) = scene.region(from) else { return };
+    if let Some(database) = region.database.seen()
+        && database.role == ClusterRole::Primary
+    {
+        scene.block(
+            Code::RegionNotGone,
+            from,
+            "its database answers and is a primary",
+            format!("move with `bascule switchover --to {}`, which loses nothing", scene.request.to),
+        );
+    }
+    if region.gate.seen().is_none() {
+        scene.warn(
+            Code::NotFenced,
+            from,
+            "its gate can't be reached, so nothing here can stop it if it runs behind a broken network",
+            "be sure that it is down or cut off from users too; writes it takes after this are set aside",
+        );
+    }
+}
+
+/// The newest write that the standby has is so old; the region was last known to live at most until it
+/// was first seen dark. What was acknowledged between the two may be lost.
+fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_age_ms: Option<u64>) {
+    let rpo = millis(scene.manifest.objective.rpo);
+    let dark_for = scene
+        .region(from)
+        .and_then(|r| r.lost_since)
+        .map_or(0, |since| millis(scene.observation.at.since(since)));
+    let loss = newest_age_ms.map(|age| age.saturating_sub(dark_for));
+    let allowed = scene.request.accept_loss_ms.unwrap_or(rpo).max(rpo);
+    match loss {
+        Some(loss) if loss <= allowed => {}
+        Some(loss) => scene.block(
+            Code::LossOverObjective,
+            to,
+            format!(
+                "writes of up to {loss} ms may be lost: its newest is {} ms old and {from} has been dark for {dark_for} ms; allowed are {allowed} ms",
+                newest_age_ms.unwrap_or(0)
+            ),
+            format!("accept it with --accept-data-loss {loss}ms, or bring {from} back"),
+        ),
+        None => scene.block(
+            Code::LossOverObjective,
+            to,
+            "how much would be lost is unknown: the age of its newest write was not observed",
+            "let its leader answer SQL; an unknown loss can't be accepted",
+        ),
+    }
+}

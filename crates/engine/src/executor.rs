@@ -1,0 +1,336 @@
+//! Runs an operation: asks the core what remains, performs it, and journals intent before and outcome
+//! after.
+//!
+//! One journal write carries the outcomes that are in and the intents that follow from them, so a chain
+//! of steps costs one fsync a step. The race it handles: another controller takes the operation over;
+//! the next append answers `Fenced`, and this one drops everything it has in flight and stops.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bascule_core::id::{Epoch, OperationId, StepId};
+use bascule_core::operation::{self, Event, Operation, Outcome, Remedy, Work};
+use bascule_core::plan::Plan;
+use bascule_core::ports::{Entry, Grip, Header, StoreError};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::perform::{self, Attempt, Setting};
+use crate::world::World;
+
+/// Attempts at taking one step back before a person is asked.
+const UNDO_ATTEMPTS_MAX: u32 = operation::ATTEMPTS_MAX;
+
+/// Why an operation did not reach an end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store's word, `Fenced` among them.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal and the state machine disagree.
+    #[error("the journal of {0} can't be continued")]
+    Illegal(OperationId, #[source] operation::Illegal),
+    /// It stopped past the commit point and needs a person.
+    #[error("operation {id} has stopped: {why}; mend that, then `bascule resume {id}`")]
+    Stalled {
+        /// Which.
+        id: OperationId,
+        /// Why.
+        why: String,
+    },
+    /// It can't be aborted any more.
+    #[error("operation {id} is past the commit point ({step}) and only goes forward: `bascule resume {id}`")]
+    PastCommit {
+        /// Which.
+        id: OperationId,
+        /// The step that made it so.
+        step: StepId,
+    },
+}
+
+/// How whoever started an operation follows and stops it.
+#[derive(Clone)]
+pub struct Control {
+    /// Called with each record once it is durable.
+    pub watch: Arc<dyn Fn(&Entry) + Send + Sync>,
+    /// Set to ask for an end: before the commit point the operation turns back, after it goes on.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Begin an operation for a plan and run it to its end.
+///
+/// # Errors
+/// See [`Error`]; the operation stays open unless it was never begun.
+pub async fn begin(world: &World, id: OperationId, plan: Plan, control: Control) -> Result<Outcome, Error> {
+    let header =
+        Header { id: id.clone(), plan_hash: plan.hash(), plan: plan.clone(), begun: world.clock.now() };
+    let term = world.journals.begin(&header).await?;
+    let grip = Grip { term, epoch: plan.base };
+    let mut run = Run::new(world.clone(), id, grip, Operation::new(plan), 0, control);
+    run.drive().await
+}
+
+/// Take an operation over from whoever had it, and run it to its end.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn resume(world: &World, id: OperationId, control: Control) -> Result<Outcome, Error> {
+    let mut run = take_over(world, id, control).await?;
+    if let Some(event) = run.state.on_takeover() {
+        run.record(vec![event]).await?;
+    }
+    run.drive().await
+}
+
+/// Take an operation over and turn it back, if it is not past its commit point.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn abort(world: &World, id: OperationId, why: String, control: Control) -> Result<Outcome, Error> {
+    let mut run = take_over(world, id.clone(), control).await?;
+    if let Some(step) = run.state.past_return() {
+        return Err(Error::PastCommit { id, step: step.id.clone() });
+    }
+    if run.state.course == operation::Course::Forward {
+        run.record(vec![Event::AbortBegan { why }]).await?;
+    }
+    run.drive().await
+}
+
+async fn take_over(world: &World, id: OperationId, control: Control) -> Result<Run, Error> {
+    let term = world.journals.claim(&id).await?;
+    let journal = world.journals.read(&id).await?;
+    let events = journal.entries.iter().map(|e| &e.event);
+    let state = Operation::replay(journal.header.plan, events).map_err(|e| Error::Illegal(id.clone(), e))?;
+    let grip = Grip { term, epoch: epoch_of(world, &id, state.plan.base).await? };
+    let length = journal.entries.len() as u64;
+    Ok(Run::new(world.clone(), id, grip, state, length, control))
+}
+
+/// The epoch this operation may write in: the one it was planned on, or its own once it has committed.
+async fn epoch_of(world: &World, id: &OperationId, base: Epoch) -> Result<Epoch, Error> {
+    let tenure = world.tenures.tenure().await?;
+    let committed = tenure.as_ref().is_some_and(|t| t.by.as_ref() == Some(id) && t.epoch == base.next());
+    Ok(if committed { base.next() } else { base })
+}
+
+struct Run {
+    world: World,
+    id: OperationId,
+    grip: Grip,
+    state: Operation,
+    length: u64,
+    began: Instant,
+    control: Control,
+    /// Attempts made by this controller; an earlier one's do not count against it.
+    attempts: BTreeMap<StepId, u32>,
+}
+
+type InFlight = JoinSet<(StepId, Attempt)>;
+
+impl Run {
+    fn new(
+        world: World,
+        id: OperationId,
+        grip: Grip,
+        state: Operation,
+        length: u64,
+        control: Control,
+    ) -> Self {
+        Self { world, id, grip, state, length, began: Instant::now(), control, attempts: BTreeMap::new() }
+    }
+
+    async fn drive(&mut self) -> Result<Outcome, Error> {
+        let mut tasks = InFlight::new();
+        let mut names: Vec<StepId> = Vec::new();
+        let mut outcomes: Vec<Event> = Vec::new();
+        loop {
+            // Outcomes are applied before asking what remains, and written together with what follows.
+            let mut ahead = self.state.clone();
+            for event in &outcomes {
+                ahead = ahead.next(event.clone()).map_err(|e| self.illegal(e))?;
+            }
+            match ahead.work(&names) {
+                Work::Nothing => return Ok(self.outcome()),
+                Work::End(outcome) => outcomes.push(Event::Ended { outcome }),
+                Work::Undo(step) => {
+                    outcomes.push(Event::UndoIntended { step: step.clone() });
+                    self.record(std::mem::take(&mut outcomes)).await?;
+                    let event = self.undo(step).await?;
+                    outcomes.push(event);
+                    continue;
+                }
+                Work::Perform(ready) => {
+                    if ready.is_empty() && outcomes.is_empty() {
+                        outcomes = self.collect(&mut tasks, &mut names).await?;
+                        continue;
+                    }
+                    let retry = self.trouble(&ahead, &ready).or_else(|| self.stopped(&ahead));
+                    if let Some(Remedy::Abort { why }) = retry {
+                        // Let what is in flight finish: an abort must know what there is to take back.
+                        while !names.is_empty() {
+                            outcomes.extend(self.collect(&mut tasks, &mut names).await?);
+                        }
+                        outcomes.push(Event::AbortBegan { why });
+                        self.record(std::mem::take(&mut outcomes)).await?;
+                        continue;
+                    }
+                    if let Some(Remedy::Stall { why }) = retry {
+                        while !names.is_empty() {
+                            outcomes.extend(self.collect(&mut tasks, &mut names).await?);
+                        }
+                        self.record(std::mem::take(&mut outcomes)).await?;
+                        return Err(Error::Stalled { id: self.id.clone(), why });
+                    }
+                    outcomes.extend(ready.iter().map(|step| Event::Intended { step: step.clone() }));
+                    self.record(std::mem::take(&mut outcomes)).await?;
+                    for step in ready {
+                        self.launch(&mut tasks, &step);
+                        names.push(step);
+                    }
+                    continue;
+                }
+            }
+            self.record(std::mem::take(&mut outcomes)).await?;
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.state.course {
+            operation::Course::Ended { outcome } => outcome.clone(),
+            operation::Course::Forward | operation::Course::Aborting { .. } => Outcome::Succeeded,
+        }
+    }
+
+    /// What to do about the first step among `ready` that was tried before and did not work.
+    fn trouble(&self, ahead: &Operation, ready: &[StepId]) -> Option<Remedy> {
+        ready
+            .iter()
+            .filter_map(|step| ahead.remedy(step, self.attempts.get(step).copied().unwrap_or(0)))
+            .find(|remedy| !matches!(remedy, Remedy::Retry))
+    }
+
+    fn stopped(&self, ahead: &Operation) -> Option<Remedy> {
+        let asked = self.control.stop.load(Ordering::SeqCst);
+        (asked && ahead.past_return().is_none())
+            .then(|| Remedy::Abort { why: "whoever started it asked it to stop".to_owned() })
+    }
+
+    fn launch(&mut self, tasks: &mut InFlight, id: &StepId) {
+        let Some(step) = self.state.plan.step(id).cloned() else { return };
+        let tries = self.attempts.entry(id.clone()).or_insert(0);
+        let pause = if *tries == 0 { Duration::ZERO } else { retry_pause(*tries) };
+        *tries += 1;
+        let setting = Setting::new(&self.world, &self.id, &self.state, &step.action);
+        tasks.spawn(async move {
+            sleep(pause).await;
+            (step.id.clone(), perform::step(setting, step).await)
+        });
+    }
+
+    /// The outcomes of at least one step that was in flight, and of all others that are in by now.
+    async fn collect(&mut self, tasks: &mut InFlight, names: &mut Vec<StepId>) -> Result<Vec<Event>, Error> {
+        let mut events = Vec::new();
+        let mut next = tasks.join_next().await;
+        while let Some(joined) = next {
+            match joined {
+                Ok((step, attempt)) => {
+                    names.retain(|name| name != &step);
+                    events.push(self.judge(step, attempt)?);
+                }
+                Err(panic) => {
+                    // A panic in a provider: which step it was is not known, so all in flight are.
+                    tracing::error!(%panic, "a step panicked");
+                    tasks.abort_all();
+                    let why = "the step panicked".to_owned();
+                    events.extend(names.drain(..).map(|step| Event::Unknown { step, why: why.clone() }));
+                }
+            }
+            next = tasks.try_join_next();
+        }
+        if events.iter().any(|event| self.is_doubtful_commit(event)) {
+            // It may have happened all the same: the next record must carry the epoch that holds now.
+            self.grip.epoch = epoch_of(&self.world, &self.id, self.state.plan.base).await?;
+        }
+        Ok(events)
+    }
+
+    fn is_doubtful_commit(&self, event: &Event) -> bool {
+        let step = match event {
+            Event::Unknown { step, .. } | Event::Failed { step, .. } => step,
+            Event::Intended { .. }
+            | Event::Done { .. }
+            | Event::AbortBegan { .. }
+            | Event::UndoIntended { .. }
+            | Event::UndoDone { .. }
+            | Event::UndoFailed { .. }
+            | Event::Ended { .. } => return false,
+        };
+        self.state.plan.step(step).is_some_and(|s| s.action.is_commit())
+    }
+
+    fn judge(&mut self, step: StepId, attempt: Attempt) -> Result<Event, Error> {
+        Ok(match attempt {
+            Attempt::Done(evidence) => {
+                if self.state.plan.step(&step).is_some_and(|s| s.action.is_commit()) {
+                    self.grip.epoch = self.state.plan.base.next();
+                }
+                Event::Done { step, evidence }
+            }
+            Attempt::Failed(why) => Event::Failed { step, why },
+            Attempt::Unknown(why) => Event::Unknown { step, why },
+            Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
+        })
+    }
+
+    async fn undo(&mut self, id: StepId) -> Result<Event, Error> {
+        let found = self.state.plan.step(&id).and_then(|s| Some((s.undo.clone()?, s.bound_ms)));
+        let Some((action, bound_ms)) = found else {
+            return Ok(Event::UndoFailed { step: id, why: "it has no undo".to_owned() });
+        };
+        let setting = Setting::new(&self.world, &self.id, &self.state, &action);
+        let mut why = String::new();
+        for attempt in 1..=UNDO_ATTEMPTS_MAX {
+            match perform::bounded(setting.clone(), action.clone(), bound_ms).await {
+                Attempt::Done(evidence) => return Ok(Event::UndoDone { step: id, evidence }),
+                Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
+                Attempt::Failed(reason) | Attempt::Unknown(reason) => why = reason,
+            }
+            sleep(retry_pause(attempt)).await;
+        }
+        self.record(vec![Event::UndoFailed { step: id.clone(), why: why.clone() }]).await?;
+        let why = format!("could not {} while aborting: {why}", perform::describe(&action));
+        Err(Error::Stalled { id: self.id.clone(), why })
+    }
+
+    async fn record(&mut self, events: Vec<Event>) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state.clone();
+        let at = self.world.clock.now();
+        let mono_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut entries = Vec::with_capacity(events.len());
+        for event in events {
+            state = state.next(event.clone()).map_err(|e| self.illegal(e))?;
+            entries.push(Entry { at, mono_us, event });
+        }
+        self.world.journals.append(&self.id, self.grip, self.length, &entries).await?;
+        self.length += entries.len() as u64;
+        self.state = state;
+        for entry in &entries {
+            (self.control.watch)(entry);
+        }
+        Ok(())
+    }
+
+    fn illegal(&self, error: operation::Illegal) -> Error {
+        Error::Illegal(self.id.clone(), error)
+    }
+}
+
+fn retry_pause(attempt: u32) -> Duration {
+    Duration::from_millis(operation::retry_after_ms(attempt))
+}

@@ -1,0 +1,92 @@
+//! Looks at everything at once. A part that does not answer is recorded as not observed, with the reason;
+//! the bound on each look is its port's.
+
+use std::collections::BTreeMap;
+
+use bascule_core::id::{OperationId, RegionName};
+use bascule_core::observation::{NameAnswer, Observation, Observed, RegionObservation};
+use bascule_core::ports::StoreError;
+use tokio::task::JoinSet;
+
+use crate::world::{RegionPorts, World};
+
+/// Look at the whole site, side by side.
+pub async fn observe(world: &World) -> Observation {
+    let (regions, names) = tokio::join!(regions(world), names(world));
+    let at = world.clock.now();
+    let tenure = match world.tenures.tenure().await {
+        Ok(Some(value)) => Observed::Seen { value, at },
+        Ok(None) => Observed::NotObserved { why: "the site has not been founded".to_owned() },
+        Err(error) => Observed::NotObserved { why: error.to_string() },
+    };
+    let open_operation = match open_operation(world).await {
+        Ok(value) => Observed::Seen { value, at },
+        Err(error) => Observed::NotObserved { why: error.to_string() },
+    };
+    Observation { at, tenure, open_operation, regions, names }
+}
+
+/// The operation that has not ended, if there is one.
+///
+/// # Errors
+/// The store's.
+pub async fn open_operation(world: &World) -> Result<Option<OperationId>, StoreError> {
+    // The newest is the only one that can be open: a second is refused while one is.
+    let newest = world.journals.list(1).await?;
+    Ok(newest.into_iter().find(|(_, open)| *open).map(|(header, _)| header.id))
+}
+
+async fn regions(world: &World) -> BTreeMap<RegionName, RegionObservation> {
+    let mut looks = JoinSet::new();
+    for (name, ports) in &world.regions {
+        let (name, ports, front_door) = (name.clone(), ports.clone(), world.front_door.clone());
+        looks.spawn(async move {
+            let (seen, compute) = tokio::join!(parts(&ports), front_door.compute(&name));
+            (name, seen, compute)
+        });
+    }
+    let mut regions = BTreeMap::new();
+    while let Some(joined) = looks.join_next().await {
+        let Ok((name, (database, gate, pool), compute)) = joined else { continue };
+        let mut region = RegionObservation { database, gate, pool, compute, lost_since: None };
+        let sighted = world.tenures.sight(&name, region.is_dark(), world.clock.now()).await;
+        region.lost_since = match sighted {
+            Ok(since) => since,
+            Err(error) => {
+                // Without the store no plan is made at all, so the missing instant misleads nobody.
+                tracing::warn!(region = %name, %error, "sighting not recorded");
+                None
+            }
+        };
+        regions.insert(name, region);
+    }
+    regions
+}
+
+async fn parts(
+    ports: &RegionPorts,
+) -> (
+    Observed<bascule_core::observation::DatabaseObservation>,
+    Observed<bascule_core::observation::GateObservation>,
+    Observed<bascule_core::observation::PoolObservation>,
+) {
+    tokio::join!(ports.database.observe(), ports.gate.observe(), ports.pool.observe())
+}
+
+async fn names(world: &World) -> BTreeMap<bascule_core::id::DnsName, Vec<NameAnswer>> {
+    let mut looks = JoinSet::new();
+    for name in world.records.keys() {
+        let (name, names) = (name.clone(), world.names.clone());
+        looks.spawn(async move {
+            let answers = names.observe(&name).await;
+            (name, answers)
+        });
+    }
+    let mut all = BTreeMap::new();
+    while let Some(joined) = looks.join_next().await {
+        if let Ok((name, answers)) = joined {
+            all.insert(name, answers);
+        }
+    }
+    all
+}

@@ -1,0 +1,376 @@
+//! What each action does to the world.
+//!
+//! Every one is idempotent and looks before it acts; a port that can't say whether it acted makes the
+//! step unknown, and the next attempt looks again.
+
+use std::time::Duration;
+
+use bascule_core::action::{Action, Evidence};
+use bascule_core::id::{DnsName, OperationId, RegionName, StepId};
+use bascule_core::observation::{ClusterRole, GateState};
+use bascule_core::operation::Operation;
+use bascule_core::plan::Step;
+use bascule_core::ports::{PortError, Record, StoreError};
+use bascule_core::position::Position;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::world::{RegionPorts, World};
+
+/// Pause between two cheap questions inside a write pause. Each takes about 1 ms on a warm connection, so
+/// a shorter one would only load the database that is to be promoted.
+const POLL: Duration = Duration::from_millis(3);
+/// Pause between two looks at a cluster that restarts, outside the pause: a fraction of a Patroni loop.
+const SLOW_POLL: Duration = Duration::from_millis(250);
+/// Between two looks at a region thought lost: longer than a lost packet's first retransmission
+/// (200 ms, Linux `TCP_RTO_MIN`), so that one lost packet is not a lost region.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Done(Evidence),
+    Failed(String),
+    Unknown(String),
+    /// Somebody newer is in charge.
+    Fenced(String),
+}
+
+impl From<PortError> for Attempt {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::Refused(why) => Attempt::Failed(why),
+            PortError::Unknown(why) => Attempt::Unknown(why),
+        }
+    }
+}
+
+impl From<StoreError> for Attempt {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced(why) => Attempt::Fenced(why),
+            StoreError::Tenure(why) => Attempt::Fenced(why.to_string()),
+            StoreError::Busy(_)
+            | StoreError::NoSuchOperation(_)
+            | StoreError::Conflict { .. }
+            | StoreError::Damaged(_) => Attempt::Failed(error.to_string()),
+            StoreError::Unavailable(_) => Attempt::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// What an action may use of its operation.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub world: World,
+    pub operation: OperationId,
+    pub from: RegionName,
+    pub to: RegionName,
+    /// The position that an earlier step read, if this one needs one.
+    pub position: Option<Position>,
+}
+
+impl Setting {
+    pub(crate) fn new(world: &World, id: &OperationId, state: &Operation, action: &Action) -> Self {
+        let source: Option<&StepId> = match action {
+            Action::AwaitReplay { position_of, .. } | Action::AwaitShutdownRecord { position_of, .. } => {
+                Some(position_of)
+            }
+            Action::Checkpoint { .. }
+            | Action::SetTtl { .. }
+            | Action::HoldWrites { .. }
+            | Action::ReleaseWrites { .. }
+            | Action::SetGate { .. }
+            | Action::ReadEnd { .. }
+            | Action::Commit { .. }
+            | Action::StandDown { .. }
+            | Action::Promote { .. }
+            | Action::MoveName { .. }
+            | Action::AwaitFollowing { .. }
+            | Action::VerifyWrite { .. }
+            | Action::ConfirmLost { .. }
+            | Action::ReadFork { .. }
+            | Action::SaveDivergence { .. } => None,
+        };
+        Self {
+            world: world.clone(),
+            operation: id.clone(),
+            from: state.plan.from.clone(),
+            to: state.plan.to.clone(),
+            position: source.and_then(|step| state.evidence(step)).and_then(|e| e.position),
+        }
+    }
+
+    fn region(&self, region: &RegionName) -> Result<&RegionPorts, Attempt> {
+        self.world
+            .regions
+            .get(region)
+            .ok_or_else(|| Attempt::Failed(format!("the manifest has no region {region} any more")))
+    }
+
+    fn position(&self) -> Result<Position, Attempt> {
+        self.position.ok_or_else(|| Attempt::Failed("the journal holds no position to wait for".to_owned()))
+    }
+
+    fn address(&self, name: &DnsName, region: &RegionName) -> Result<std::net::IpAddr, Attempt> {
+        let address = self.world.records.get(name).and_then(|by_region| by_region.get(region));
+        address
+            .copied()
+            .ok_or_else(|| Attempt::Failed(format!("the manifest has no record {name} for {region}")))
+    }
+}
+
+/// Perform a step, within its bound.
+pub(crate) async fn step(setting: Setting, step: Step) -> Attempt {
+    bounded(setting, step.action, step.bound_ms).await
+}
+
+/// Perform an action, within a bound.
+pub(crate) async fn bounded(setting: Setting, action: Action, bound_ms: u64) -> Attempt {
+    match timeout(Duration::from_millis(bound_ms), act(&setting, &action)).await {
+        Ok(Ok(evidence)) => Attempt::Done(evidence),
+        Ok(Err(attempt)) => attempt,
+        Err(_) => Attempt::Unknown(format!("not finished within {bound_ms} ms")),
+    }
+}
+
+async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
+    match action {
+        Action::Checkpoint { region } => {
+            setting.region(region)?.database.checkpoint().await?;
+            Ok(Evidence::note("dirty pages are on disk"))
+        }
+        Action::SetTtl { name, ttl_s, settle_ms } => set_ttl(setting, name, *ttl_s, *settle_ms).await,
+        Action::HoldWrites { region } => {
+            setting.region(region)?.pool.hold().await?;
+            Ok(Evidence::note("the pool holds; no transaction is under way"))
+        }
+        Action::ReleaseWrites { region } => {
+            setting.region(region)?.pool.release().await?;
+            Ok(Evidence::note("the pool lets its clients go on"))
+        }
+        Action::SetGate { region, state, epoch } => {
+            setting.region(region)?.gate.set(*state, *epoch).await?;
+            Ok(Evidence::note(format!("the gate is {} for epoch {epoch}", state.as_str())))
+        }
+        Action::ReadEnd { region } => read_end(setting.region(region)?).await,
+        Action::AwaitReplay { region, within_ms, .. } => {
+            await_replay(setting.region(region)?, setting.position()?, *within_ms).await
+        }
+        Action::Commit { base, active } => {
+            let event = bascule_core::tenure::Event::Committed {
+                by: setting.operation.clone(),
+                base: *base,
+                active: active.clone(),
+                at: setting.world.clock.now(),
+            };
+            let tenure = setting.world.tenures.advance(event).await?;
+            Ok(Evidence::note(format!("{} is active in epoch {}", tenure.active, tenure.epoch)))
+        }
+        Action::StandDown { region, follow } => {
+            let leader = setting.region(follow)?.replication;
+            setting.region(region)?.database.stand_down(leader).await?;
+            Ok(Evidence::note(format!("its cluster manager was told to follow {follow} at {leader}")))
+        }
+        Action::AwaitShutdownRecord { region, within_ms, .. } => {
+            await_shutdown_record(setting.region(region)?, setting.position()?, *within_ms).await
+        }
+        Action::Promote { region } => {
+            let position = setting.region(region)?.database.promote().await?;
+            Ok(Evidence::at(position, format!("takes writes from {position}")))
+        }
+        Action::MoveName { name, from, to, ttl_s } => move_name(setting, name, from, to, *ttl_s).await,
+        Action::AwaitFollowing { region, within_ms } => {
+            await_following(setting.region(region)?, *within_ms).await
+        }
+        Action::VerifyWrite { region } => verify(setting, region).await,
+        Action::ConfirmLost { region } => confirm_lost(setting, region).await,
+        Action::ReadFork { region } => read_fork(setting, region).await,
+        Action::SaveDivergence { region, active } => save_divergence(setting, region, active).await,
+    }
+}
+
+async fn set_ttl(setting: &Setting, name: &DnsName, ttl_s: u32, settle_ms: u64) -> Result<Evidence, Attempt> {
+    let answers = setting.world.names.observe(name).await;
+    let seen = answers.iter().find_map(|a| a.answer.seen());
+    let Some(seen) = seen else {
+        return Err(Attempt::Failed(format!("no server answers for {name}")));
+    };
+    let [address] = seen.addresses[..] else {
+        return Err(Attempt::Failed(format!("{name} has {} addresses, not one", seen.addresses.len())));
+    };
+    let from = Record { address, ttl_s: seen.ttl_s };
+    setting.world.names.replace(name, &from, &Record { address, ttl_s }).await?;
+    sleep(Duration::from_millis(settle_ms)).await;
+    Ok(Evidence::note(format!("{name} may be kept for {ttl_s} s; older answers have run out")))
+}
+
+async fn read_end(region: &RegionPorts) -> Result<Evidence, Attempt> {
+    // Sessions that were cut take a moment to be gone; the step's bound ends the wait.
+    loop {
+        let end = region.log.end().await?;
+        if end.clients == 0 {
+            return Ok(Evidence::at(
+                end.position,
+                format!("nobody is connected; the log ends at {}", end.position),
+            ));
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn await_replay(region: &RegionPorts, position: Position, within_ms: u64) -> Result<Evidence, Attempt> {
+    let deadline = Instant::now() + Duration::from_millis(within_ms);
+    loop {
+        let progress = region.log.progress().await?;
+        if progress.replayed.covers(position) {
+            return Ok(Evidence::at(
+                progress.replayed,
+                format!("replayed {}, {position} included", progress.replayed),
+            ));
+        }
+        if Instant::now() >= deadline {
+            return Err(Attempt::Failed(format!(
+                "replayed only {} of {position} within {within_ms} ms",
+                progress.replayed
+            )));
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn await_shutdown_record(
+    region: &RegionPorts,
+    end: Position,
+    within_ms: u64,
+) -> Result<Evidence, Attempt> {
+    let deadline = Instant::now() + Duration::from_millis(within_ms);
+    loop {
+        let late = Instant::now() >= deadline;
+        match region.log.shutdown_record(end.lsn).await {
+            Ok(Some(last)) => {
+                let note = format!("replayed the old primary's shutdown checkpoint, which ends at {last}");
+                return Ok(Evidence::at(last, note));
+            }
+            Ok(None) => {}
+            Err(PortError::Refused(why)) => return Err(Attempt::Failed(why)),
+            Err(PortError::Unknown(why)) if late => return Err(Attempt::Unknown(why)),
+            Err(PortError::Unknown(_)) => {}
+        }
+        if late {
+            return Ok(Evidence::note(format!(
+                "no shutdown checkpoint within {within_ms} ms; every user's write up to {end} is here, \
+                 and the old region will be rewound"
+            )));
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn move_name(
+    setting: &Setting,
+    name: &DnsName,
+    from: &RegionName,
+    to: &RegionName,
+    ttl_s: u32,
+) -> Result<Evidence, Attempt> {
+    let (old, new) = (setting.address(name, from)?, setting.address(name, to)?);
+    let old = Record { address: old, ttl_s };
+    setting.world.names.replace(name, &old, &Record { address: new, ttl_s }).await?;
+    Ok(Evidence::note(format!("{name} points at {new} ({to})")))
+}
+
+async fn await_following(region: &RegionPorts, within_ms: u64) -> Result<Evidence, Attempt> {
+    let deadline = Instant::now() + Duration::from_millis(within_ms);
+    loop {
+        let seen = region.database.observe().await;
+        let state = match seen.seen() {
+            Some(database) => {
+                let (well, all) = database.well();
+                if database.role == ClusterRole::Standby && database.streaming && well == all {
+                    return Ok(Evidence::note(format!("follows; {well} of {all} members are well")));
+                }
+                format!("{:?}, {well} of {all} members well", database.role)
+            }
+            None => seen.why_not().unwrap_or_default().to_owned(),
+        };
+        if Instant::now() >= deadline {
+            return Err(Attempt::Failed(format!("does not follow within {within_ms} ms: {state}")));
+        }
+        sleep(SLOW_POLL).await;
+    }
+}
+
+/// Answers may be cached for a moment, and instances reconnect: ask until the step's bound.
+async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
+    loop {
+        if let Ok(served_by) = setting.world.front_door.write().await
+            && served_by == region.as_str()
+        {
+            return Ok(Evidence::note(format!("wrote, read back and removed a row, served by {served_by}")));
+        }
+        sleep(SLOW_POLL).await;
+    }
+}
+
+/// Two vantages: this controller, and the standby that the region should be feeding; each looks twice.
+async fn confirm_lost(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
+    let lost = setting.region(region)?;
+    let survivor = setting.region(&setting.to)?;
+    for look in 0..2 {
+        if look > 0 {
+            sleep(SECOND_LOOK).await;
+        }
+        let (database, progress) = tokio::join!(lost.database.observe(), survivor.log.progress());
+        if database.seen().is_some_and(|d| d.role == ClusterRole::Primary) {
+            return Err(Attempt::Failed(format!("{region} answers, and its database is a primary")));
+        }
+        if progress?.streaming {
+            return Err(Attempt::Failed(format!("{region} still feeds the standby")));
+        }
+    }
+    Ok(Evidence::note(format!("{region} does not answer here, and feeds its standby no more; looked twice")))
+}
+
+async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
+    let progress = setting.region(region)?.log.progress().await?;
+    let now = setting.world.clock.now();
+    let dark_since = setting.world.tenures.sight(&setting.from, true, now).await?;
+    let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(since));
+    let loss_ms = progress
+        .newest_age_ms
+        .map(|age| age.saturating_sub(u64::try_from(dark_for.as_millis()).unwrap_or(u64::MAX)));
+    // What was received is replayed before promotion, so the histories part there.
+    let loss = loss_ms.map_or("an unknown time".to_owned(), |ms| format!("at most {ms} ms"));
+    let note = format!("the histories part at {}; writes of {loss} may be lost", progress.received);
+    Ok(Evidence { loss_ms, ..Evidence::at(progress.received, note) })
+}
+
+async fn save_divergence(
+    setting: &Setting,
+    region: &RegionName,
+    active: &RegionName,
+) -> Result<Evidence, Attempt> {
+    let returned = setting.region(region)?;
+    let already_follows = returned.database.observe().await;
+    if already_follows.seen().is_some_and(|d| d.role == ClusterRole::Standby) {
+        return Ok(Evidence::note("its cluster is a standby already; it took no writes of its own"));
+    }
+    let Some(fork) = setting.region(active)?.log.fork().await? else {
+        return Err(Attempt::Failed(format!(
+            "{active} is on its first timeline: the histories never parted"
+        )));
+    };
+    let folder = setting.world.reports.join(setting.operation.as_str());
+    let file = format!("divergence-{region}.jsonl");
+    let saved = returned.log.save_divergence(fork, &folder.join(&file)).await?;
+    Ok(Evidence { file: saved.file.map(|_| file), ..Evidence::at(fork, saved.note) })
+}
+
+/// The word for a gate's undo in the journal is its state; nothing else about it is decided here.
+pub(crate) fn describe(action: &Action) -> String {
+    match action {
+        Action::ReleaseWrites { region } => format!("release {region}"),
+        Action::SetGate { region, state: GateState::Local, .. } => format!("open {region}"),
+        other => format!("{other:?}"),
+    }
+}
