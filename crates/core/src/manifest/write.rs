@@ -1,0 +1,103 @@
+//! A manifest as a file. What is written here is read back by the reader as the same value.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use super::value::{quoted, show};
+use super::{Manifest, Region, Store, VERSION};
+use crate::id::RegionName;
+
+pub(super) fn to_toml(manifest: &Manifest) -> String {
+    let Manifest { site, home, objective, store, front_door, database, pool, names, regions, lab } = manifest;
+    let mut file = File { text: format!("version = {VERSION}\n") };
+    file.section("[site]").text("name", site).text("home", home);
+    file.section("[objective]")
+        .text("rpo", show(objective.rpo))
+        .text("rto", show(objective.rto))
+        .text("max_pause", show(objective.max_pause));
+    match store {
+        Store::Sqlite { path } => file.section("[store]").text("kind", "sqlite").path("path", path),
+    };
+    file.section("[front_door]").text("url", &front_door.url).text("user", &front_door.user);
+    file.section("[database]")
+        .text("name", &database.name)
+        .text("user", &database.user)
+        .path("password_file", &database.password_file)
+        .text("patroni_user", &database.patroni_user)
+        .path("patroni_password_file", &database.patroni_password_file);
+    file.section("[pool]")
+        .text("database", &pool.database)
+        .text("user", &pool.user)
+        .path("password_file", &pool.password_file);
+    file.section("[names]")
+        .text("zone", &names.zone)
+        .text("update_server", names.update_server)
+        .text("tsig_name", &names.tsig_name)
+        .text("tsig_algorithm", names.tsig_algorithm.as_str())
+        .path("tsig_secret_file", &names.tsig_secret_file)
+        .list("servers", &names.servers);
+    for record in &names.records {
+        file.section("[[names.records]]")
+            .text("name", &record.name)
+            .text("target", record.target.as_str())
+            .text("ttl", show(record.ttl))
+            .text("move_ttl", show(record.move_ttl));
+    }
+    for (name, region) in regions {
+        write_region(&mut file, name, region);
+    }
+    if let Some(lab) = lab {
+        file.section("[lab]").text("name", &lab.name);
+    }
+    file.text
+}
+
+fn write_region(file: &mut File, name: &RegionName, region: &Region) {
+    let Region { database, load_balancer, pool, compute } = region;
+    file.section(&format!("[regions.{name}.database]"))
+        .text("replication", database.replication)
+        .text("ingress", database.ingress);
+    for member in &database.members {
+        file.section(&format!("[[regions.{name}.database.members]]"))
+            .text("name", &member.name)
+            .text("postgres", member.postgres)
+            .text("patroni", member.patroni);
+    }
+    file.section(&format!("[regions.{name}.load_balancer]"))
+        .text("address", load_balancer.address)
+        .text("admin", load_balancer.admin)
+        .path("gate_map", &load_balancer.gate_map)
+        .text("database_backend", &load_balancer.database_backend);
+    file.section(&format!("[regions.{name}.pool]")).text("address", pool.address).text("admin", pool.admin);
+    file.section(&format!("[regions.{name}.compute]")).list("instances", &compute.instances);
+}
+
+struct File {
+    text: String,
+}
+
+impl File {
+    fn section(&mut self, heading: &str) -> &mut Self {
+        self.line(format!("\n{heading}"))
+    }
+
+    fn text(&mut self, key: &str, value: impl Display) -> &mut Self {
+        self.line(format!("{key} = {}", quoted(&value.to_string())))
+    }
+
+    /// Paths came from a text, so they are Unicode.
+    fn path(&mut self, key: &str, value: &Path) -> &mut Self {
+        self.text(key, value.display())
+    }
+
+    fn list(&mut self, key: &str, values: &[impl Display]) -> &mut Self {
+        let values: Vec<_> = values.iter().map(|value| quoted(&value.to_string())).collect();
+        self.line(format!("{key} = [{}]", values.join(", ")))
+    }
+
+    fn line(&mut self, line: String) -> &mut Self {
+        self.text.push_str(&line);
+        self.text.push('\n');
+        self
+    }
+}
