@@ -6,9 +6,11 @@
 
 pub mod action;
 pub mod id;
+pub mod manifest;
 pub mod observation;
 pub mod operation;
 pub mod plan;
+pub mod planner;
 pub mod ports;
 pub mod position;
 pub mod tenure;

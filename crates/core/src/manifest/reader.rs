@@ -23,6 +23,8 @@ pub(super) struct Section<'t> {
     in_list: bool,
     table: &'t DeTable<'t>,
     keys: Keys,
+    /// Keys that are missing because an unknown one stands for them: that was said already.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'t> Section<'t> {
@@ -115,7 +117,7 @@ impl Reader {
     /// The whole file as a section. What is missing from it is missing at its end.
     pub fn root<'t>(&mut self, table: &'t DeTable<'t>, keys: Keys) -> Section<'t> {
         let span = self.end..self.end;
-        self.open(Section { path: String::new(), span, in_list: false, table, keys })
+        self.open(Section { path: String::new(), span, in_list: false, table, keys, misspelt: Vec::new() })
     }
 
     /// A section that must be there.
@@ -180,7 +182,7 @@ impl Reader {
     ) -> Option<Section<'t>> {
         let span = value.span();
         if let DeValue::Table(table) = value.get_ref() {
-            return Some(self.open(Section { path, span, in_list, table, keys }));
+            return Some(self.open(Section { path, span, in_list, table, keys, misspelt: Vec::new() }));
         }
         let (title, found) = (heading(&path, in_list), kind(value.get_ref()));
         self.error(
@@ -259,9 +261,11 @@ impl Reader {
         read.into_iter().collect()
     }
 
-    fn missing(&mut self, section: &Section<'_>, what: &str, help: String) {
-        let message = format!("{} has no {what}", section.heading());
-        self.error(ErrorCode::Missing, &section.span, message, format!("{what} is missing"), help);
+    fn missing(&mut self, section: &Section<'_>, key: &str, message: String, help: String) {
+        if !section.misspelt.contains(&key) {
+            let label = format!("`{key}` is missing");
+            self.error(ErrorCode::Missing, &section.span, message, label, help);
+        }
     }
 
     /// Refuse the keys that the section does not have. A section without keys takes any.
