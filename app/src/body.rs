@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use tokio::time::timeout_at;
 
@@ -63,10 +63,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    let told = |error: serde_json::Error| match error.classify() {
         Category::Data => Problem::Invalid(error.to_string()),
         Category::Syntax | Category::Eof | Category::Io => Problem::BadJson(error.to_string()),
-    })
+    };
+    // serde also reads a struct from a list, field by field, where every unknown field would be a surprise.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(told)?;
+        return Err(Problem::Invalid("the body must be a JSON object".into()));
+    }
+    serde_json::from_slice(bytes).map_err(told)
 }
 
 /// Checks a name: 1 to [`MAX_NAME`] characters, not blank.

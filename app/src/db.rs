@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(kind("23505", "duplicate key"), Kind::Refused(SqlState::UNIQUE_VIOLATION));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_write_of_unknown_outcome_is_not_repeated_and_a_read_is() {
         let metrics = Metrics::new();
         let unknown = || Failure { kind: Kind::Unknown, why: String::new() };
@@ -334,16 +334,20 @@ mod tests {
         assert_eq!(read.after(unknown()).await, Ok(()));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn repeating_ends_after_the_longest_hold() {
+    #[tokio::test]
+    async fn repeating_slows_down_and_ends_with_the_time_for_it() {
         let metrics = Metrics::new();
-        let deadline = Deadline::after(crate::deadline::REQUEST);
+        let deadline = Deadline::after(Duration::from_millis(400));
         let mut patience = Patience::new(Repeat::Never, deadline, &metrics);
-        let mut attempts = 1;
-        while patience.after(Failure::not_done(String::new())).await.is_ok() {
-            attempts += 1;
-        }
-        assert!((20..=27).contains(&attempts), "{attempts}");
-        assert!(Instant::now() <= deadline.repeat_until());
+        let mut pauses = Vec::new();
+        let answer = loop {
+            pauses.push(patience.pause);
+            if let Err(answer) = patience.after(Failure::not_done(String::new())).await {
+                break answer;
+            }
+        };
+        assert_eq!(answer, Problem::Unreachable);
+        assert!(pauses.is_sorted() && pauses.len() <= 4 && pauses[0] == FIRST_PAUSE, "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
     }
 }
