@@ -28,7 +28,7 @@ use tokio_postgres::{NoTls, Row};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::envelope::Problem;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Metrics, Setback};
 
 /// TCP connect. A lost SYN is sent again after 1 s, so 2 s survives one loss.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,11 +56,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 #[error("cannot set up the connection pool")]
 pub struct Error(#[from] deadpool_postgres::BuildError);
 
-/// Whether a statement may be sent again when its outcome is unknown.
+/// Whether a statement may be sent again when its outcome is unknown, and what to say when that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// A read, or a write that has the same effect done twice.
-    Harmless,
+    /// It only reads: repeat it; at worst nothing was done.
+    Read,
+    /// A write that has the same effect done twice: repeat it; at worst the outcome is unknown.
+    Idempotent,
     /// A write: at most once.
     Never,
 }
@@ -252,12 +254,14 @@ pub(crate) struct Patience<'a> {
     repeat: Repeat,
     until: Instant,
     pause: Duration,
+    /// An attempt so far may have written.
+    doubt: bool,
     metrics: &'a Metrics,
 }
 
 impl<'a> Patience<'a> {
     fn new(repeat: Repeat, deadline: Deadline, metrics: &'a Metrics) -> Self {
-        Self { repeat, until: deadline.repeat_until(), pause: FIRST_PAUSE, metrics }
+        Self { repeat, until: deadline.repeat_until(), pause: FIRST_PAUSE, doubt: false, metrics }
     }
 
     /// Returns when the attempt is to be repeated.
@@ -265,25 +269,29 @@ impl<'a> Patience<'a> {
     /// # Errors
     /// What to answer when it is not.
     pub(crate) async fn after(&mut self, failure: Failure) -> Result<(), Problem> {
-        let again = Instant::now() + self.pause;
-        let (setback, answer) = match (&failure.kind, self.repeat) {
-            (Kind::NotDone, Repeat::Harmless | Repeat::Never) => {
-                (metrics::Setback::NotDone, Problem::Unreachable)
-            }
-            (Kind::Unknown, Repeat::Harmless) => (metrics::Setback::Unknown, Problem::Unreachable),
-            (Kind::Unknown, Repeat::Never) => (metrics::Setback::Unknown, Problem::OutcomeUnknown),
-            (Kind::Refused(code), Repeat::Harmless | Repeat::Never) => {
-                (metrics::Setback::Refused, refusal(code))
+        let (setback, may_repeat) = match (&failure.kind, self.repeat) {
+            (Kind::NotDone, Repeat::Read | Repeat::Idempotent | Repeat::Never) => (Setback::NotDone, true),
+            (Kind::Unknown, Repeat::Read | Repeat::Idempotent) => (Setback::Unknown, true),
+            (Kind::Unknown, Repeat::Never) => (Setback::Unknown, false),
+            (Kind::Refused(_), Repeat::Read | Repeat::Idempotent | Repeat::Never) => {
+                (Setback::Refused, false)
             }
         };
         self.metrics.setback(setback);
-        if answer == Problem::Unreachable && again < self.until {
+        self.doubt |= failure.kind == Kind::Unknown && self.repeat != Repeat::Read;
+        let again = Instant::now() + self.pause;
+        if may_repeat && again < self.until {
             tracing::debug!(why = failure.why, "database attempt is repeated");
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             sleep_until(again).await;
             return Ok(());
         }
-        tracing::warn!(why = failure.why, answer = ?answer, "database attempt failed");
+        let answer = match failure.kind {
+            Kind::Refused(code) => refusal(&code),
+            Kind::NotDone | Kind::Unknown if self.doubt => Problem::OutcomeUnknown,
+            Kind::NotDone | Kind::Unknown => Problem::Unreachable,
+        };
+        tracing::warn!(why = failure.why, ?answer, "database attempt failed");
         Err(answer)
     }
 }
@@ -324,14 +332,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_of_unknown_outcome_is_not_repeated_and_a_read_is() {
+    async fn a_write_of_unknown_outcome_is_not_repeated_and_what_is_repeatable_is() {
         let metrics = Metrics::new();
         let unknown = || Failure { kind: Kind::Unknown, why: String::new() };
         let deadline = Deadline::after(crate::deadline::REQUEST);
         let mut write = Patience::new(Repeat::Never, deadline, &metrics);
         assert_eq!(write.after(unknown()).await, Err(Problem::OutcomeUnknown));
-        let mut read = Patience::new(Repeat::Harmless, deadline, &metrics);
-        assert_eq!(read.after(unknown()).await, Ok(()));
+        for repeat in [Repeat::Read, Repeat::Idempotent] {
+            assert_eq!(Patience::new(repeat, deadline, &metrics).after(unknown()).await, Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_doubt_about_a_write_outlasts_later_attempts_that_did_nothing() {
+        let metrics = Metrics::new();
+        for (repeat, answer) in
+            [(Repeat::Idempotent, Problem::OutcomeUnknown), (Repeat::Read, Problem::Unreachable)]
+        {
+            let deadline = Deadline::after(2 * FIRST_PAUSE);
+            let mut patience = Patience::new(repeat, deadline, &metrics);
+            let unknown = Failure { kind: Kind::Unknown, why: String::new() };
+            assert_eq!(patience.after(unknown).await, Ok(()));
+            assert_eq!(patience.after(Failure::not_done(String::new())).await, Err(answer));
+        }
     }
 
     #[tokio::test]

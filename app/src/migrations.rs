@@ -49,7 +49,7 @@ pub struct Applied {
 /// # Errors
 /// As [`Database::rows`]; [`Problem::Internal`] when an applied migration differs from this program's.
 pub async fn apply(database: &Database, deadline: Deadline) -> Result<Vec<Applied>, Problem> {
-    let mut patience = database.patience(Repeat::Harmless, deadline);
+    let mut patience = database.patience(Repeat::Idempotent, deadline);
     loop {
         let attempt = async { database.lease(deadline).await?.run(deadline, apply_once).await };
         match attempt.await {

@@ -5,6 +5,8 @@
 //!
 //! `axum::serve` is not used because it limits neither the number of connections nor the time in which a
 //! client sends its request's head.
+//!
+//! Left out: the envelope for what is not HTTP. hyper answers such bytes with a bare 400 of its own.
 
 use std::io;
 use std::net::SocketAddr;

@@ -29,47 +29,41 @@ pub const DEFAULT_LIMIT: i64 = 100;
 /// Most events on a page: 1000 of ordinary size are some 200 KB.
 pub const MAX_LIMIT: i64 = 1000;
 
-/// The columns of an event, and `me`, around the part that differs.
+/// A statement: the user, the part that differs, and that part's event joined to the user.
 macro_rules! statement {
-    ($outcome:literal) => {
-        concat!("WITH me AS (SELECT id, token_hash FROM users WHERE token_hash = $1) ", $outcome)
-    };
-}
-
-/// Joins the outcome to the user.
-macro_rules! joined {
-    ($outcome:literal) => {
+    ($hit:literal) => {
         concat!(
-            statement!($outcome),
-            " SELECT me.token_hash, hit.id, hit.name, hit.note, ",
+            "WITH me AS (SELECT id, token_hash FROM users WHERE token_hash = $1), hit AS (",
+            $hit,
+            ") SELECT me.token_hash, hit.id, hit.name, hit.note, ",
             "to_char(hit.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS created_at ",
             "FROM me LEFT JOIN hit ON true ORDER BY hit.id"
         )
     };
 }
 
-const CREATE: &str = joined!(
-    ", hit AS (INSERT INTO events (owner, name, note) SELECT me.id, $2, $3 FROM me \
-     RETURNING id, name, note, created_at)"
+const CREATE: &str = statement!(
+    "INSERT INTO events (owner, name, note) SELECT me.id, $2, $3 FROM me \
+     RETURNING id, name, note, created_at"
 );
 
-const LIST: &str = joined!(
-    ", hit AS (SELECT e.id, e.name, e.note, e.created_at FROM events e, me \
-     WHERE e.owner = me.id AND e.id > $2 ORDER BY e.id LIMIT $3)"
+const LIST: &str = statement!(
+    "SELECT e.id, e.name, e.note, e.created_at FROM events e, me \
+     WHERE e.owner = me.id AND e.id > $2 ORDER BY e.id LIMIT $3"
 );
 
-const SHOW: &str = joined!(
-    ", hit AS (SELECT e.id, e.name, e.note, e.created_at FROM events e, me WHERE e.owner = me.id AND e.id = $2)"
+const SHOW: &str = statement!(
+    "SELECT e.id, e.name, e.note, e.created_at FROM events e, me WHERE e.owner = me.id AND e.id = $2"
 );
 
-const CHANGE: &str = joined!(
-    ", hit AS (UPDATE events e SET name = coalesce($3, e.name), note = CASE WHEN $4 THEN $5 ELSE e.note END \
-     FROM me WHERE e.owner = me.id AND e.id = $2 RETURNING e.id, e.name, e.note, e.created_at)"
+const CHANGE: &str = statement!(
+    "UPDATE events e SET name = coalesce($3, e.name), note = CASE WHEN $4 THEN $5 ELSE e.note END \
+     FROM me WHERE e.owner = me.id AND e.id = $2 RETURNING e.id, e.name, e.note, e.created_at"
 );
 
-const DELETE: &str = joined!(
-    ", hit AS (DELETE FROM events e USING me WHERE e.owner = me.id AND e.id = $2 \
-     RETURNING e.id, e.name, e.note, e.created_at)"
+const DELETE: &str = statement!(
+    "DELETE FROM events e USING me WHERE e.owner = me.id AND e.id = $2 \
+     RETURNING e.id, e.name, e.note, e.created_at"
 );
 
 /// One event, as users see it.
@@ -183,7 +177,7 @@ pub async fn list(
         return Err(Problem::Invalid(format!("limit is 1 to {MAX_LIMIT}; without it, {DEFAULT_LIMIT}")));
     }
     let rest: [Parameter<'_>; 2] = [(&page.after, Type::INT8), (&limit, Type::INT8)];
-    let events = run(&app, deadline, Repeat::Harmless, digest, LIST, &rest).await?;
+    let events = run(&app, deadline, Repeat::Read, digest, LIST, &rest).await?;
     let full = i64::try_from(events.len()).is_ok_and(|count| count == limit);
     let last = events.last().filter(|_| full).map(|event| event.id);
     let more = if full { "there may be more, see the Link header" } else { "no more" };
@@ -206,7 +200,7 @@ pub async fn show(
     deadline: Deadline,
     EventId(id): EventId,
 ) -> Result<Response, Problem> {
-    let found = run(&app, deadline, Repeat::Harmless, digest, SHOW, &[(&id, Type::INT8)]).await?;
+    let found = run(&app, deadline, Repeat::Read, digest, SHOW, &[(&id, Type::INT8)]).await?;
     Ok(envelope::one(StatusCode::OK, only(found, id)?, "found"))
 }
 

@@ -21,7 +21,7 @@ const PROBE: &str = "INSERT INTO readiness (instance, probed_at) VALUES ($1, now
 /// The database can be reached *and* takes a write, shown by a write. During a hold it waits, as writes do.
 pub async fn ready(State(app): State<App>, deadline: Deadline) -> Result<Response, Problem> {
     let instance: &str = &app.served_by;
-    app.database.rows(Repeat::Harmless, deadline, PROBE, &[(&instance as _, Type::TEXT)]).await?;
+    app.database.rows(Repeat::Idempotent, deadline, PROBE, &[(&instance as _, Type::TEXT)]).await?;
     Ok(envelope::none("ready: the database takes writes"))
 }
 

@@ -47,6 +47,14 @@ fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route
     route(MethodFilter::POST, Method::POST, path, handler)
 }
 
+fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(MethodFilter::PATCH, Method::PATCH, path, handler)
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(MethodFilter::DELETE, Method::DELETE, path, handler)
+}
+
 /// Every route there is.
 pub fn table() -> Vec<Route> {
     vec![
@@ -55,8 +63,8 @@ pub fn table() -> Vec<Route> {
         post("/events", events::create),
         get("/events", events::list),
         get("/events/{id}", events::show),
-        route(MethodFilter::PATCH, Method::PATCH, "/events/{id}", events::change),
-        route(MethodFilter::DELETE, Method::DELETE, "/events/{id}", events::delete),
+        patch("/events/{id}", events::change),
+        delete("/events/{id}", events::delete),
         get("/healthz", health::alive),
         get(READYZ, health::ready),
         get("/metrics", health::metrics),

@@ -166,7 +166,7 @@ async fn a_connection_is_not_used_past_its_lifetime() {
     for (lifetime, same) in lifetimes {
         let database = Database::new(&config, lifetime, Metrics::new()).unwrap();
         let backend = async || {
-            let rows = database.rows(Repeat::Harmless, Deadline::after(REQUEST), sql, &[]).await.unwrap();
+            let rows = database.rows(Repeat::Read, Deadline::after(REQUEST), sql, &[]).await.unwrap();
             rows[0].get::<_, i32>(0)
         };
         assert_eq!(backend().await == backend().await, same, "{lifetime:?}");
