@@ -6,4 +6,5 @@ pub mod crash;
 pub mod executor;
 pub mod observer;
 mod perform;
+pub mod report;
 pub mod world;

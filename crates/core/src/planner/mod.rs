@@ -114,7 +114,13 @@ fn store_unknown(why: &str) -> Finding {
 }
 
 impl Scene<'_> {
-    fn block(&mut self, code: Code, subject: impl ToString, what: impl Into<String>, mend: impl Into<String>) {
+    fn block(
+        &mut self,
+        code: Code,
+        subject: impl ToString,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         self.blocks.push(Finding::new(code, subject, what, mend));
     }
 

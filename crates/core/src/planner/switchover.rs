@@ -259,7 +259,8 @@ fn open(
         PROMOTE_BOUND_MS,
         "through the cluster manager, which goes on looking after it",
     );
-    let gate = |region: &RegionName, state| Action::SetGate { region: region.clone(), state, epoch: base.next() };
+    let gate =
+        |region: &RegionName, state| Action::SetGate { region: region.clone(), state, epoch: base.next() };
     let opened = steps.add(
         Phase::Open,
         &format!("open-{to}"),
