@@ -137,7 +137,7 @@ pub struct ManifestErrors {
 impl ManifestErrors {
     /// `secrets` are the places of literal secrets.
     pub(super) fn new(mut errors: Vec<ManifestError>, text: &str, secrets: &[Range<usize>]) -> Self {
-        errors.sort_by(|a, b| (a.span.start, a.code).cmp(&(b.span.start, b.code)));
+        errors.sort_by_key(|error| (error.span.start, error.code));
         Self { errors, shown: mask(text, secrets) }
     }
 
@@ -165,26 +165,36 @@ impl fmt::Display for ManifestErrors {
 
 impl std::error::Error for ManifestErrors {}
 
-/// Write asterisks over the secrets that were found, and over what follows `password =` and the like on
-/// a line, since a text that is not TOML has no values yet.
+/// Write asterisks over the secrets that were found, and, since a text that is not TOML has no values yet,
+/// over what follows `password =` and the like on a line, and over the login in an address.
 fn mask(text: &str, secrets: &[Range<usize>]) -> String {
     let mut hidden = secrets.to_vec();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        if let Some((key, _)) = line.split_once('=')
-            && is_secret(key.rsplit(['.', '{', ',']).next().unwrap_or(key).trim().trim_matches(['"', '\'']))
-        {
-            hidden.push(start + key.len() + 1..start + line.len());
+        let end = start + line.len();
+        let secret = line.match_indices('=').find(|(at, _)| {
+            let key = line[..*at].trim_end().trim_end_matches(['"', '\'']);
+            is_secret(key)
+        });
+        hidden.extend(secret.map(|(at, _)| start + at + 1..end));
+        if let (Some(from), Some(to)) = (line.find("://"), line.rfind('@')) {
+            hidden.push(start + from + 3..start + to);
         }
-        start += line.len();
+        start = end;
     }
-    text.char_indices()
-        .map(|(at, c)| {
-            if c != '\n' && hidden.iter().any(|span| span.contains(&at)) {
-                "*".repeat(c.len_utf8())
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+    let mut covered = vec![false; text.len()];
+    for span in hidden {
+        if let Some(bytes) = covered.get_mut(span) {
+            bytes.fill(true);
+        }
+    }
+    let mut shown = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        if covered[at] && c != '\n' {
+            shown.extend(std::iter::repeat_n('*', c.len_utf8()));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

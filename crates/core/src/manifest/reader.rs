@@ -79,6 +79,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// A reader of this text that has read nothing yet.
     pub fn new(text: &str) -> Self {
         Self { errors: Vec::new(), facts: Facts::default(), secrets: Vec::new(), end: text.trim_end().len() }
     }
@@ -100,6 +101,29 @@ impl Reader {
             help: help.into(),
             also: None,
         });
+    }
+
+    /// Note the places of all literal secrets, also where no section is known.
+    pub fn find_secrets(&mut self, value: &DeValue<'_>) {
+        match value {
+            DeValue::Table(table) => self.find_secrets_in(table),
+            DeValue::Array(list) => list.iter().for_each(|item| self.find_secrets(item.get_ref())),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+
+    /// As [`Self::find_secrets`]; the parser bounds the depth.
+    pub fn find_secrets_in(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            if is_secret(key.get_ref()) {
+                self.secrets.push(value.span());
+            }
+            self.find_secrets(value.get_ref());
+        }
     }
 
     /// Note that a value is of the wrong type.
@@ -125,7 +149,8 @@ impl Reader {
         let found = self.optional_section(parent, key, keys);
         if !parent.table.contains_key(key) {
             let title = heading(&parent.path_of(key), false);
-            self.missing(parent, &title, format!("add a section {title} with {}", names(keys)));
+            let help = format!("add a section {title} with {}", names(keys));
+            self.missing(parent, key, format!("the manifest has no {title}"), help);
         }
         found
     }
@@ -147,7 +172,7 @@ impl Reader {
         let title = heading(&path, true);
         let help = format!("add at least one {title} with {}", names(keys));
         let Some(value) = parent.table.get(key) else {
-            self.missing(parent, &title, help);
+            self.missing(parent, key, format!("the manifest has no {title}"), help);
             return Vec::new();
         };
         match value.get_ref() {
@@ -165,7 +190,7 @@ impl Reader {
                     &value.span(),
                     format!("`{path}` must be a list of sections, and is {found}"),
                     format!("this is {found}"),
-                    format!("write {title}, with two brackets, above each of them"),
+                    format!("write {title} above each of them"),
                 );
                 Vec::new()
             }
@@ -204,7 +229,7 @@ impl Reader {
         let field = optional_field(section, key);
         if field.is_none() {
             let help = format!("add: {key} = {}", example(section.keys, key));
-            self.missing(section, &format!("`{key}`"), help);
+            self.missing(section, key, format!("{} has no `{key}`", section.heading()), help);
         }
         field
     }
@@ -269,38 +294,48 @@ impl Reader {
     }
 
     /// Refuse the keys that the section does not have. A section without keys takes any.
-    fn open<'t>(&mut self, section: Section<'t>) -> Section<'t> {
-        for (key, value) in section.entries() {
-            let name = *key.get_ref();
-            if section.keys.is_empty() || section.keys.iter().any(|(known, _)| *known == name) {
-                continue;
-            }
-            if is_secret(name) {
-                self.secrets.push(value.span());
-                let file = format!("{name}_file");
-                let help = match section.keys.iter().find(|(known, _)| *known == file) {
-                    Some((_, example)) => {
-                        format!("put the secret into a file, and name the file: {file} = {example}")
-                    }
-                    None => format!("delete it: {} needs no secret", section.heading()),
-                };
-                let message = format!("{} holds a secret, `{name}`", section.heading());
-                let label = "a secret must not stand in the manifest";
-                self.error(ErrorCode::Secret, &key.span(), message, label, help);
-                continue;
-            }
-            let close = closest(name, section.keys.iter().map(|(known, _)| *known));
-            let label = close.map_or("unknown key".to_owned(), |known| format!("did you mean `{known}`?"));
-            let advice = close.map_or("delete it".to_owned(), |known| format!("write `{known}`"));
-            self.error(
-                ErrorCode::UnknownKey,
-                &key.span(),
-                format!("{} has no key `{name}`", section.heading()),
-                label,
-                format!("{advice}; the keys of {} are {}", section.heading(), names(section.keys)),
-            );
+    fn open<'t>(&mut self, mut section: Section<'t>) -> Section<'t> {
+        let known = |name: &str| section.keys.is_empty() || section.keys.iter().any(|(key, _)| *key == name);
+        let unknown: Vec<_> = section.entries().filter(|(key, _)| !known(key.get_ref())).collect();
+        for (key, _) in unknown {
+            let meant = if is_secret(key.get_ref()) {
+                self.secret(&section, &key)
+            } else {
+                self.unknown_key(&section, &key)
+            };
+            section.misspelt.extend(meant);
         }
         section
+    }
+
+    /// Refuse a literal secret; returns the key of the file that should hold it.
+    fn secret(&mut self, section: &Section<'_>, key: &Spanned<&str>) -> Option<&'static str> {
+        let (name, heading) = (*key.get_ref(), section.heading());
+        let form = section.keys.iter().find(|(known, _)| known.strip_suffix("_file") == Some(name));
+        let help = match form {
+            Some((file, example)) => {
+                format!("put the secret into a file, and name the file: {file} = {example}")
+            }
+            None => format!("delete it: {heading} needs no secret"),
+        };
+        let message = format!("{heading} holds a secret, `{name}`");
+        let label = "a secret must not stand in the manifest";
+        self.error(ErrorCode::Secret, &key.span(), message, label, help);
+        form.map(|(file, _)| *file)
+    }
+
+    /// Refuse an unknown key; returns the one that was probably meant.
+    fn unknown_key(&mut self, section: &Section<'_>, key: &Spanned<&str>) -> Option<&'static str> {
+        let (name, heading) = (*key.get_ref(), section.heading());
+        let absent = section.keys.iter().map(|(known, _)| *known).filter(|k| !section.table.contains_key(*k));
+        let meant = closest(name, absent);
+        let (label, advice) = match meant {
+            Some(meant) => (format!("did you mean `{meant}`?"), format!("write `{meant}`")),
+            None => ("unknown key".to_owned(), "delete it".to_owned()),
+        };
+        let help = format!("{advice}; the keys of {heading} are {}", names(section.keys));
+        self.error(ErrorCode::UnknownKey, &key.span(), format!("{heading} has no key `{name}`"), label, help);
+        meant
     }
 }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::Target;
 use super::error::{Also, ErrorCode};
 use super::reader::{Reader, closest};
 use super::value::{HttpUrl, quoted, show};
-use super::Target;
 use crate::id::{DnsName, MemberName};
 
 /// What the rules look at, each with its place.
@@ -183,7 +183,8 @@ fn front_door(r: &mut Reader, facts: &Facts) {
 /// family, since a move replaces one address record by another of the same type.
 fn targets(r: &mut Reader, facts: &Facts) {
     for target in Target::ALL {
-        let mut found: Vec<_> = facts.targets.iter().filter(|(t, _)| *t == target).map(|(_, ip)| ip).collect();
+        let mut found: Vec<_> =
+            facts.targets.iter().filter(|(t, _)| *t == target).map(|(_, ip)| ip).collect();
         found.sort_by_key(|ip| ip.span().start);
         let [first, second, ..] = found[..] else { continue };
         let (a, b) = (first.get_ref().to_canonical(), second.get_ref().to_canonical());
@@ -194,7 +195,8 @@ fn targets(r: &mut Reader, facts: &Facts) {
             (ErrorCode::AddressReused, message, "used twice", help)
         } else if a.is_ipv4() != b.is_ipv4() {
             let message = format!("the {what}s of the two regions are at {a} and {b}");
-            let help = "write two IPv4 or two IPv6 addresses: a move replaces one record by another of its type";
+            let help =
+                "write two IPv4 or two IPv6 addresses: a move replaces one record by another of its type";
             (ErrorCode::MixedFamilies, message, "of another family", help)
         } else {
             continue;
@@ -207,7 +209,9 @@ fn targets(r: &mut Reader, facts: &Facts) {
 fn addresses(r: &mut Reader, facts: Facts) {
     let Facts { mut endpoints, servers, update_server, .. } = facts;
     let same = |server: &Spanned<SocketAddr>| {
-        update_server.as_ref().is_some_and(|update| canonical(update.get_ref()) == canonical(server.get_ref()))
+        update_server
+            .as_ref()
+            .is_some_and(|update| canonical(update.get_ref()) == canonical(server.get_ref()))
     };
     let listed = servers.iter().any(same);
     endpoints.extend(servers.into_iter().map(|server| (server, "a name server".to_owned())));
@@ -222,7 +226,12 @@ fn addresses(r: &mut Reader, facts: Facts) {
             seen.insert(socket, (at.span(), what));
             continue;
         };
-        let (message, place) = (format!("{socket} is both {other} and {what}"), first.clone());
+        let place = first.clone();
+        let message = if *other == what {
+            format!("{socket} stands twice as {what}")
+        } else {
+            format!("{socket} is both {other} and {what}")
+        };
         let (label, help) = ("used twice", "write the address and port that this part really has");
         r.error(ErrorCode::AddressReused, &at.span(), message, label, help);
         note(r, place, "the first is here");

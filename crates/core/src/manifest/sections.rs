@@ -10,10 +10,10 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ErrorCode, ManifestErrors};
 use super::reader::{Keys, Reader, Section, is_secret};
 use super::rules::{self, RecordFact};
-use super::value::{self, quoted, show};
+use super::value::{self, quoted};
 use super::{
-    Compute, Database, FrontDoor, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool, Region,
-    RegionDatabase, RegionPool, Store, Target, TsigAlgorithm, VERSION,
+    Compute, Database, FrontDoor, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
+    Region, RegionDatabase, RegionPool, Store, Target, TsigAlgorithm, VERSION,
 };
 use crate::id::{RegionName, SiteName};
 
@@ -106,6 +106,7 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
         return None;
     }
     let (table, wrong) = DeTable::parse_recoverable(text);
+    r.find_secrets_in(table.get_ref());
     if !wrong.is_empty() {
         syntax(r, text, &wrong);
         return None;
@@ -170,11 +171,19 @@ fn syntax(r: &mut Reader, text: &str, wrong: &[toml::de::Error]) {
         }
         lines.push(start);
         let line = text[start..].lines().next().unwrap_or("");
+        // What is missing has no place of its own: the line up to there is underlined.
+        let span = if span.is_empty() { start..span.start } else { span };
         let value = line.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
         let help = match value {
+            _ if error.message() == "duplicate key" && line.starts_with('[') => {
+                "keep one of the two; each section of a list begins with [[two brackets]]".to_owned()
+            }
             _ if error.message() == "duplicate key" => "keep one of the two".to_owned(),
-            Some((key, _)) if is_secret(key) => format!("delete it, and name a file: {key}_file = \"secrets/…\""),
-            Some((key, value)) if !value.starts_with(['"', '\'', '[', '{']) && !value.is_empty() => {
+            Some((key, _)) if is_secret(key) => {
+                format!("delete it, and name a file: {key}_file = \"secrets/…\"")
+            }
+            // What stands before an @ may be a login: it is not repeated.
+            Some((key, value)) if !value.starts_with(['"', '\'', '[', '{']) && !value.contains('@') => {
                 let value = value.split('#').next().unwrap_or(value).trim().trim_matches(['"', '\'']);
                 format!("texts stand in quotes; write {key} = {}", quoted(value))
             }

@@ -91,7 +91,8 @@ pub(super) fn identifier(r: &mut Reader, field: &Field<'_>) -> Option<String> {
 pub(super) fn label(r: &mut Reader, field: &Field<'_>) -> Option<String> {
     let found = text(r, field)?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    bounded(r, field, found, IDENTIFIER_MAX, fits, "lower-case letters, digits and hyphens").map(str::to_owned)
+    bounded(r, field, found, IDENTIFIER_MAX, fits, "lower-case letters, digits and hyphens")
+        .map(str::to_owned)
 }
 
 /// A path on the machine of whoever reads the manifest.
@@ -200,7 +201,8 @@ pub(super) fn duration(r: &mut Reader, field: &Field<'_>, min: Duration, max: Du
     };
     if duration < min || duration > max {
         let side = if duration < min { "short" } else { "long" };
-        let help = format!("write {} to {}, for example: {}", show(min), show(max), field.with(field.example));
+        let help =
+            format!("write {} to {}, for example: {}", show(min), show(max), field.with(field.example));
         let message = format!("`{}` is too {side}", field.path);
         r.error(ErrorCode::DurationRange, &field.span, message, format!("too {side}"), help);
         return None;
@@ -224,7 +226,10 @@ pub(super) fn ttl(r: &mut Reader, field: &Field<'_>) -> Option<Duration> {
 fn unitless(r: &mut Reader, field: &Field<'_>, number: &str) -> Option<Duration> {
     let digits = number.bytes().all(|b| b.is_ascii_digit());
     let help = if digits {
-        format!("write {} for seconds; the units are ms, s, m, h and d", field.with(&format!("\"{number}s\"")))
+        format!(
+            "write {} for seconds; the units are ms, s, m, h and d",
+            field.with(&format!("\"{number}s\""))
+        )
     } else {
         format!("write a whole number and ms, s, m, h or d, for example: {}", field.with(field.example))
     };
@@ -267,10 +272,12 @@ pub(super) fn socket(r: &mut Reader, field: &Field<'_>) -> Option<SocketAddr> {
         }
         (Ok(socket), _) => return Some(socket),
         (Err(_), Ok(ip)) => ("the port is missing", quoted(&format!("{}:{port}", bracketed(ip)))),
-        (Err(_), Err(_)) => ("not an IP address and a port", field.example.to_owned()),
+        (Err(_), Err(_)) => {
+            ("an IP address and a port must stand here: names are what moves", field.example.to_owned())
+        }
     };
     let message = format!("`{}` is not an address with a port", field.path);
-    let help = format!("write, for example: {}; names are what moves, so they cannot stand here", field.with(&instead));
+    let help = format!("write, for example: {}", field.with(&instead));
     r.error(ErrorCode::InvalidAddress, &field.span, message, label, help);
     None
 }
@@ -284,7 +291,7 @@ pub(super) fn ip(r: &mut Reader, field: &Field<'_>) -> Option<IpAddr> {
         }
         (Ok(ip), _) => return Some(ip),
         (Err(_), Ok(socket)) => ("a port has no place here", quoted(&socket.ip().to_string())),
-        (Err(_), Err(_)) => ("not an IP address", field.example.to_owned()),
+        (Err(_), Err(_)) => ("an IP address must stand here: names are what moves", field.example.to_owned()),
     };
     let message = format!("`{}` is not an address", field.path);
     let help = format!("write, for example: {}", field.with(&instead));
