@@ -1,1 +1,30 @@
-//! bascule-lab
+//! The lab: a real two-region deployment on one machine, of real parts started as real processes, that can be broken on
+//! purpose.
+//!
+//! A lab is one supervisor in namespaces of its own (network, mount, process; and user, without root). Its network
+//! namespace is the router between the places; its process namespace makes sure that nothing outlives it.
+//! Data is in memory disks, so a lab leaves nothing behind, and a flush to disk costs nothing: durations measured here
+//! hold for the moves themselves, not for disks.
+
+pub mod client;
+pub mod config;
+pub mod control;
+pub mod delay;
+pub mod enter;
+pub mod fault;
+pub mod net;
+pub mod part;
+pub mod plan;
+pub mod probe;
+pub mod status;
+pub mod supervise;
+
+mod boot;
+mod effect;
+mod layout;
+mod proc;
+mod secrets;
+mod world;
+
+pub use enter::enter_command;
+pub use plan::LabPlan;

@@ -1,0 +1,307 @@
+//! `bascule lab`: start, look at, break and end a real two-region deployment on this machine.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bascule_lab::client::{self, UpOptions};
+use bascule_lab::control::{Reply, Request, call};
+use bascule_lab::delay::{self, Route};
+use bascule_lab::fault::Fault;
+use bascule_lab::plan::{LabPlan, Place, Secret};
+use bascule_lab::status::{Health, Status};
+use bascule_lab::supervise;
+
+/// Start, break and end a real two-region deployment on this machine.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which lab.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The lab's folder [default: target/lab/NAME]
+    #[arg(long, env = "BASCULE_LAB")]
+    dir: Option<PathBuf>,
+    /// The lab's name
+    #[arg(long, default_value = "lab")]
+    name: String,
+}
+
+impl Which {
+    fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| Path::new("target/lab").join(&self.name))
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Start a lab and wait until it is healthy
+    Up {
+        #[command(flatten)]
+        which: Which,
+        /// The Python environment with Patroni (`make setup` makes it)
+        #[arg(long, default_value = "target/venv")]
+        venv: PathBuf,
+        /// Start no instance of the application
+        #[arg(long)]
+        without_app: bool,
+    },
+    /// Show every part: process, health, memory, CPU
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Break something on purpose
+    Break {
+        #[command(flatten)]
+        which: Which,
+        #[command(subcommand)]
+        fault: FaultArgs,
+    },
+    /// Undo faults, all or those of a region, and start again what they ended
+    Heal {
+        #[command(flatten)]
+        which: Which,
+        /// Only what concerns this region
+        region: Option<String>,
+    },
+    /// Run a command at a place of the lab, as you, with the lab's names and addresses
+    Exec {
+        #[command(flatten)]
+        which: Which,
+        /// clients, us-east-2, us-west-1 or witness
+        #[arg(long, default_value = "clients")]
+        at: String,
+        /// The command
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// End the lab and remove its files
+    Down {
+        #[command(flatten)]
+        which: Which,
+        /// Keep configuration and logs (data is in memory, and goes)
+        #[arg(long)]
+        keep: bool,
+    },
+    #[command(hide = true)]
+    Supervise {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        venv: PathBuf,
+        #[arg(long)]
+        rootless: bool,
+        #[arg(long)]
+        child: bool,
+    },
+    #[command(hide = true)]
+    DelayProxy {
+        #[arg(long)]
+        delay_ms: u64,
+        #[arg(long = "route", required = true)]
+        routes: Vec<Route>,
+    },
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum FaultArgs {
+    /// Kill every process of a region at once and cut its line
+    RegionLoss {
+        /// us-east-2 or us-west-1
+        region: String,
+    },
+    /// Stop every process of a region; `heal` wakes them
+    RegionFreeze {
+        /// us-east-2 or us-west-1
+        region: String,
+    },
+    /// Kill Patroni and PostgreSQL of a node
+    NodeLoss {
+        /// For example us-east-2-db1
+        node: String,
+    },
+    /// Kill the postmaster of a region's leader
+    DbCrash {
+        /// us-east-2 or us-west-1
+        region: String,
+    },
+    /// Drop packets: of a place (R), between two (A:B), one way, or of the database's link
+    Partition {
+        /// A place, or two as A:B
+        places: Option<String>,
+        /// Only packets that go this way, written FROM:TO
+        #[arg(long)]
+        one_way: Option<String>,
+        /// Only database traffic between the regions
+        #[arg(long)]
+        db_link: bool,
+    },
+    /// Delay database traffic between the regions, by this much in each direction
+    SlowLink {
+        /// Milliseconds, 1 to 1000
+        delay_ms: u64,
+    },
+    /// Leave no room on a node's data disk
+    DiskFull {
+        /// For example us-east-2-db1
+        node: String,
+    },
+}
+
+/// Runs the command. Exit code 0 is done, 1 is not done; `lab exec` has the code of what it ran.
+///
+/// # Errors
+/// What could not be done, and why.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Up { which, venv, without_app } => {
+            let options = UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app };
+            let plan = client::up(&options, show_progress)?;
+            show_addresses(&plan);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status { which, json } => status(&which.dir(), json),
+        Command::Break { which, fault } => {
+            let plan = LabPlan::load(&which.dir())?;
+            ask(&which.dir(), &Request::Break(fault.parse(&plan)?))
+        }
+        Command::Heal { which, region } => {
+            let region = region.as_deref().map(Place::parse_region).transpose()?;
+            ask(&which.dir(), &Request::Heal { region })
+        }
+        Command::Exec { which, at, command } => {
+            let error = bascule_lab::enter_command(&which.dir(), &at)?.args(command).exec();
+            Err(error).context("run nsenter")
+        }
+        Command::Down { which, keep } => {
+            client::down(&which.dir(), keep)?;
+            eprintln!("{} is down", which.dir().display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Supervise { dir, venv, rootless, child: false } => supervise::init(&dir, &venv, rootless),
+        Command::Supervise { dir, venv, rootless, child: true } => supervise::supervise(&dir, &venv, rootless),
+        Command::DelayProxy { delay_ms, routes } => {
+            delay::run(Duration::from_millis(delay_ms), &routes)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+impl FaultArgs {
+    fn parse(self, plan: &LabPlan) -> anyhow::Result<Fault> {
+        match self {
+            Self::RegionLoss { region } => Fault::region_loss(&region),
+            Self::RegionFreeze { region } => Fault::region_freeze(&region),
+            Self::NodeLoss { node } => Fault::node_loss(plan, &node),
+            Self::DbCrash { region } => Fault::db_crash(&region),
+            Self::Partition { places, one_way, db_link } => {
+                Fault::partition(places.as_deref(), one_way.as_deref(), db_link)
+            }
+            Self::SlowLink { delay_ms } => Fault::slow_link(delay_ms),
+            Self::DiskFull { node } => Fault::disk_full(plan, &node),
+        }
+    }
+}
+
+fn ask(dir: &Path, request: &Request) -> anyhow::Result<ExitCode> {
+    if let Reply::Done(text) = call(dir, request, |_| {})? {
+        eprintln!("{text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_progress(reply: &Reply) {
+    let line = |at_ms: &u64, text: &str| {
+        eprintln!("{:>3}.{:01} s  {text}", at_ms / 1000, at_ms % 1000 / 100);
+    };
+    match reply {
+        Reply::Started { part, at_ms } => line(at_ms, &format!("start    {part}")),
+        Reply::Healthy { part, at_ms, role } => {
+            let role = role.as_deref().map(|role| format!("  ({role})")).unwrap_or_default();
+            line(at_ms, &format!("healthy  {part}{role}"));
+        }
+        Reply::Note { text, at_ms } => line(at_ms, text),
+        Reply::Ready { at_ms } => line(at_ms, "the lab is healthy"),
+        Reply::Status(_) | Reply::Done(_) | Reply::Failed(_) => {}
+    }
+}
+
+fn show_addresses(plan: &LabPlan) {
+    let names = &plan.names;
+    let exec = format!("bascule lab exec --dir {} --", plan.dir.display());
+    let secret = plan.secret_path(Secret::App);
+    println!("the lab {} is healthy; try", plan.name);
+    println!("  {exec} curl -s http://{}/healthz", names.app);
+    println!(
+        "  {exec} env PGPASSWORD=$(cat {}) psql -h {} -U {} {}",
+        secret.display(),
+        names.db,
+        names.app_role,
+        names.database
+    );
+    for region in &plan.regions {
+        println!(
+            "  {}: load balancer {}, pool {}, DNS {}",
+            region.place.name(),
+            region.lb.address,
+            region.pool.address,
+            region.dns.address
+        );
+    }
+    println!("  witness: DNS {}", plan.witness.dns.address);
+}
+
+fn status(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let Reply::Status(status) = call(dir, &Request::Status, |_| {})? else {
+        anyhow::bail!("the lab answered something else");
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status).context("write JSON")?);
+    } else {
+        show_status(&status);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_status(status: &Status) {
+    const MIB: u64 = 1024 * 1024;
+    println!("{:<20} {:>6} {:>5} {:>8} {:>6}  HEALTH", "PART", "PID", "PROCS", "MEMORY", "CPU");
+    for part in &status.parts {
+        let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let health = match &part.health {
+            Health::Healthy { role: None } => "healthy".to_owned(),
+            Health::Healthy { role: Some(role) } => format!("healthy ({role})"),
+            Health::Unhealthy { why } => format!("unhealthy: {why}"),
+            Health::Frozen => "frozen".to_owned(),
+            Health::Exited { how, at_ms } => format!("ended at {} s: {how}", at_ms / 1000),
+            Health::NotStarted => "not started".to_owned(),
+        };
+        let memory = format!("{} MiB", part.memory_bytes / MIB);
+        println!(
+            "{:<20} {pid:>6} {:>5} {memory:>8} {:>5.1}%  {health}",
+            part.name, part.processes, part.cpu_percent
+        );
+    }
+    println!(
+        "{}: up {} s, {} processes, {} MiB memory (PSS), {} MiB on memory disks, {:.1}% of a core",
+        status.name,
+        status.up_ms / 1000,
+        status.processes,
+        status.memory_bytes / MIB,
+        status.disk_bytes / MIB,
+        status.cpu_percent
+    );
+    for fault in &status.faults {
+        println!("fault: {fault}");
+    }
+}

@@ -1,0 +1,56 @@
+//! The text of every configuration file, made by pure functions from the plan and the secrets.
+//!
+//! Invariant: both regions' files are the same but for addresses, and for the block that makes the second
+//! region's cluster a standby when the lab is new; so a move needs no change of configuration.
+
+pub mod etcd;
+pub mod haproxy;
+pub mod hosts;
+pub mod knot;
+pub mod patroni;
+pub mod pgbouncer;
+
+use crate::plan::LabPlan;
+use crate::secrets::Secrets;
+
+/// A file for the lab's `conf` folder.
+pub struct ConfFile {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Every configuration file of a lab.
+#[must_use]
+pub fn files(plan: &LabPlan, secrets: &Secrets) -> Vec<ConfFile> {
+    let mut files = vec![
+        ConfFile { name: "hosts".to_owned(), text: hosts::hosts(plan) },
+        ConfFile { name: "bootstrap.sql".to_owned(), text: patroni::bootstrap_sql(plan, secrets) },
+        ConfFile { name: "bootstrap.sh".to_owned(), text: patroni::bootstrap_script() },
+        ConfFile { name: "pgbouncer-users.txt".to_owned(), text: pgbouncer::users(plan, secrets) },
+        ConfFile { name: "events.test.zone".to_owned(), text: knot::zone(plan) },
+    ];
+    for server in plan.name_servers() {
+        files.push(ConfFile {
+            name: format!("{}.conf", server.name),
+            text: knot::config(plan, server, secrets),
+        });
+    }
+    for region in &plan.regions {
+        files.push(ConfFile { name: format!("{}.cfg", region.lb.name), text: haproxy::config(plan, region) });
+        files.push(ConfFile { name: format!("{}.map", region.lb.name), text: haproxy::gate_at_boot() });
+        files.push(ConfFile {
+            name: format!("{}.ini", region.pool.name),
+            text: pgbouncer::config(plan, region),
+        });
+        for node in &region.nodes {
+            let text = patroni::config(plan, region, node, secrets);
+            files.push(ConfFile { name: format!("{}.yml", node.name), text });
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests;
