@@ -20,7 +20,7 @@ use crate::lookup::{Found, Lookup};
 use crate::overlap::{double_writer, unwatched};
 use crate::recording::{Ack, Failure, FailureKind, Outcome, Recording, Request};
 use crate::report::{
-    DrillReport, Latency, NamesSeen, PhaseSeen, Phases3, REPORT_VERSION, SeenError, Verdict,
+    DrillReport, Latencies, Latency, NamesSeen, PhaseSeen, REPORT_VERSION, SeenError, Verdict,
 };
 use crate::time::At;
 
@@ -359,10 +359,10 @@ fn unwatched_ms(recording: &Recording, marks: &Marks) -> BTreeMap<RegionName, u6
     recording.start.probed.iter().map(|region| (region.clone(), dark(region))).collect()
 }
 
-fn latencies(acks: &[&Ack], marks: &Marks) -> Phases3 {
+fn latencies(acks: &[&Ack], marks: &Marks) -> Latencies {
     let (begin, done) = (marks.begin(), marks.done);
     let of = |wanted: &dyn Fn(At) -> bool| latency(acks.iter().filter(|ack| wanted(ack.sent)));
-    Phases3 {
+    Latencies {
         before: of(&|sent| sent < begin),
         during: of(&|sent| sent >= begin && sent <= done),
         after: of(&|sent| sent > done),

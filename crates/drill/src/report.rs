@@ -71,7 +71,7 @@ pub struct DrillReport {
     /// The time between two writes of the load.
     pub pace_ms: u64,
     /// Write latencies before the move, while it ran, and after it.
-    pub latency: Phases3,
+    pub latency: Latencies,
     /// From the fault to the end of the write pause; of a planned move, the pause itself.
     pub rto_ms: Option<u64>,
     /// From the command to the end of the write pause.
@@ -93,7 +93,7 @@ pub struct DrillReport {
 /// Latencies around a move.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Phases3 {
+pub struct Latencies {
     /// Of writes sent before the move began.
     pub before: Latency,
     /// Of writes sent while it ran.
