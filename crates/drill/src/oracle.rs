@@ -8,8 +8,10 @@
 //! The write pause is the longest time between two consecutive acknowledgements that touches the move.
 //! The service counts as back at its end, not at the first acknowledgement after the fault: that may be
 //! an answer that was already on its way when the region died, or a brief return before the real outage.
+//!
+//! One recording holds one move: what follows `done` is its aftermath.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lookup::{Found, Lookup};
 use crate::overlap::{double_writer, unwatched};
-use crate::recording::{Ack, Failure, FailureKind, Outcome, Recording, Request};
+use crate::recording::{Ack, Failure, FailureKind, Outcome, ProbeOutcome, Recording, Request};
 use crate::report::{
     DrillReport, Latencies, Latency, NamesSeen, PhaseSeen, REPORT_VERSION, SeenError, Verdict,
 };
@@ -199,6 +201,8 @@ pub fn judge(recording: &Recording, lookup: &Lookup, marks: &Marks, of: &Move) -
         rpo_ms: lost.as_ref().map(|lost| rpo_ms(&acks, lost, marks.fault)),
         double_writer_ms: double.map(|double| up_to_ms(double.proven)),
         double_writer_possible_ms: double.map(|double| up_to_ms(double.possible)),
+        writers_before: writers(recording, |sent| sent < marks.begin()),
+        writers_after: writers(recording, |sent| sent > marks.done),
         unwatched_ms: unwatched_ms(recording, marks),
         names: recording
             .names
@@ -234,6 +238,8 @@ fn misses(report: &DrillReport, recording: &Recording, marks: &Marks) -> Vec<Str
         over(report.double_writer_ms, 0),
         format!("two regions took writes for {} ms", n(report.double_writer_ms)),
     );
+    let stayed = report.writers_after.contains(&report.from) && !report.writers_after.contains(&report.to);
+    say(stayed, format!("the move did not happen: {} takes writes, {} does not", report.from, report.to));
     say(over(report.duplicate_writes, 0), format!("{} writes are stored twice", n(report.duplicate_writes)));
     if report.drill.planned() {
         say(over(report.lost_writes, 0), format!("{} acknowledged writes are lost", n(report.lost_writes)));
@@ -295,6 +301,14 @@ fn unknowns(report: &DrillReport, recording: &Recording, lookup: &Lookup, marks:
         ),
         _ => say(true, "the regions were not probed for two writers".to_owned()),
     }
+    if report.double_writer_ms.is_some() {
+        for (writers, region, when) in
+            [(&report.writers_before, &report.from, "before"), (&report.writers_after, &report.to, "after")]
+        {
+            let unseen = !writers.contains(region);
+            say(unseen, format!("no probe saw {region} take a write {when} the move"));
+        }
+    }
     for (region, ms) in &report.unwatched_ms {
         let hidden = report.drill.hides_region() && *region == report.from;
         let dark = u128::from(*ms) > UNWATCHED_MAX.as_millis() && !hidden;
@@ -352,6 +366,12 @@ fn unknown_outcomes(recording: &Recording) -> impl Iterator<Item = u64> + '_ {
 
 fn unknown_found(recording: &Recording, found: &Found) -> u64 {
     unknown_outcomes(recording).filter(|number| found.numbers.contains(number)).count() as u64
+}
+
+/// The regions that took a probe's write that was sent when `wanted` says.
+fn writers(recording: &Recording, wanted: impl Fn(At) -> bool) -> BTreeSet<RegionName> {
+    let accepted = recording.probes.iter().filter(|probe| probe.outcome == ProbeOutcome::Accepted);
+    accepted.filter(|probe| wanted(probe.sent)).map(|probe| probe.region.clone()).collect()
 }
 
 fn unwatched_ms(recording: &Recording, marks: &Marks) -> BTreeMap<RegionName, u64> {

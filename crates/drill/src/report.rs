@@ -2,7 +2,7 @@
 //!
 //! `None` is "not known" and prints as that. The stored form carries a version and refuses unknown keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use anyhow::{Context as _, ensure};
@@ -82,6 +82,10 @@ pub struct DrillReport {
     pub double_writer_ms: Option<u64>,
     /// The same, with what only may have been.
     pub double_writer_possible_ms: Option<u64>,
+    /// The regions that took writes before the move, as the probes saw it.
+    pub writers_before: BTreeSet<RegionName>,
+    /// The regions that took writes after it.
+    pub writers_after: BTreeSet<RegionName>,
     /// For each probed region, how much of the move nobody could see whether it takes writes.
     pub unwatched_ms: BTreeMap<RegionName, u64>,
     /// What the public name answered, and since when.
@@ -238,6 +242,12 @@ impl DrillReport {
             self.double_writer_possible_ms.filter(|possible| Some(*possible) != self.double_writer_ms);
         let note = possible.map_or(String::new(), |ms| format!("and possibly {}", millis(ms)));
         row("two writers at once", known(self.double_writer_ms), note)?;
+        let list = |regions: &BTreeSet<RegionName>| {
+            let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
+            if names.is_empty() { "none seen".to_owned() } else { names.join(" and ") }
+        };
+        let (before, after) = (list(&self.writers_before), list(&self.writers_after));
+        row("taking writes", String::new(), format!("before {before}, after {after}"))?;
         for (region, ms) in self.unwatched_ms.iter().filter(|(_, ms)| **ms > 0) {
             row("  could not be watched", millis(*ms), region.to_string())?;
         }

@@ -253,6 +253,16 @@ fn an_answer_that_was_on_its_way_when_the_region_died_does_not_shorten_the_rto()
 }
 
 #[test]
+fn a_move_that_did_not_happen_is_missed_though_nothing_was_lost() {
+    let mut scene = Scene::switchover();
+    for probe in &mut scene.recording.probes {
+        let accepts = probe.region.as_str() == FROM;
+        probe.outcome = if accepts { ProbeOutcome::Accepted } else { ProbeOutcome::Refused };
+    }
+    missed(&scene.judge(), "the move did not happen: us-east-2 takes writes, us-west-1 does not");
+}
+
+#[test]
 fn a_write_stored_twice_is_missed() {
     let mut scene = Scene::switchover();
     scene.found().duplicates.insert(17);
@@ -271,7 +281,10 @@ fn what_could_not_be_read_is_void_and_never_green() {
 #[test]
 fn what_was_not_seen_is_void() {
     type Blind = fn(&mut Scene);
-    let cases: [(&str, Blind); 9] = [
+    let cases: [(&str, Blind); 10] = [
+        ("no probe saw us-west-1 take a write after the move", |scene| {
+            scene.recording.probes.retain(|probe| probe.sent < At::from_ms(6_000));
+        }),
         ("writes were acknowledged before the move", |scene| scene.marks.command = At::from_ms(300)),
         ("writes were acknowledged after the move", |scene| scene.marks.done = At::from_ms(9_900)),
         ("the load did not end in order", |scene| scene.recording.end = None),
