@@ -3,6 +3,7 @@
 //! The order, and why: the first region's database leads, since the second is copied from it; load balancers and name
 //! servers are there before anyone asks them; applications wait by themselves until their database answers.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,22 +16,14 @@ use crate::enter::Privilege;
 use crate::layout::{self, INSIDE};
 use crate::net;
 use crate::part::PartKind;
-use crate::plan::{Host, LabPlan, Place, Region};
+use crate::plan::{LabPlan, Place, Region};
 use crate::probe::{self, Probe};
 use crate::world::{Run, World};
 
 /// A lab is healthy in 20 s on two idle cores; three times that on a busy machine is still a start, more is a fault.
 const START_MAX: Duration = Duration::from_secs(60);
 /// Room for a node's data: WAL is bounded to 400 MB by configuration, the data itself is some 60 MB.
-const NODE_DISK: &str = "768m";
-/// Room for every other host: etcd's quota of 64 MiB and its log.
-const OTHER_DISK: &str = "192m";
-
-/// Size of a host's memory disk, as `mount` wants it.
-#[must_use]
-pub fn disk_size(plan: &LabPlan, host: &Host) -> &'static str {
-    if plan.regions.iter().any(|region| region.nodes.contains(host)) { NODE_DISK } else { OTHER_DISK }
-}
+pub const NODE_DISK: &str = "768m";
 
 /// Makes the lab's own view of the file system. Everything is in this process's mount namespace, and goes with it.
 ///
@@ -53,16 +46,24 @@ pub fn mounts(plan: &LabPlan, venv: &Path, bin: &Path, privilege: Privilege) -> 
     if let Some(path) = resolver {
         script.push_str(&format!("mkdir -p \"$(dirname {0})\"; : >{0}\n", path.display()));
     }
-    let mut hosts: Vec<Host> = Place::ALL.into_iter().flat_map(|place| plan.hosts_of(place)).collect();
-    hosts.retain(|host| *host != plan.operator);
-    for host in hosts {
+    let _ = writeln!(script, "mount --bind {INSIDE}/lab/data {INSIDE}/data");
+    for host in Place::ALL.into_iter().flat_map(|place| plan.hosts_of(place)) {
         let at = layout::data(&host);
-        script.push_str(&format!(
-            "mkdir {at}; mount -t tmpfs -o size={size},mode=700{owner} bascule {at}\n",
-            at = at.display(),
-            size = disk_size(plan, &host),
-            owner = privilege.mount_owner(),
-        ));
+        let at = at.display();
+        match (plan.node(&host.name), privilege) {
+            // Memory, so that it can be full without filling the machine's disk.
+            (Ok(_), _) => {
+                let owner = privilege.mount_owner();
+                let options = format!("size={NODE_DISK},mode=700{owner}");
+                let _ = writeln!(script, "mkdir {at}; mount -t tmpfs -o {options} bascule {at}");
+            }
+            (Err(_), Privilege::Root { uid, gid }) => {
+                let _ = writeln!(script, "mkdir -m 700 {at}; chown {uid}:{gid} {at}");
+            }
+            (Err(_), Privilege::User) => {
+                let _ = writeln!(script, "mkdir -m 700 {at}");
+            }
+        }
     }
     let output = Command::new("sh")
         .arg("-c")
@@ -83,11 +84,28 @@ pub fn network(plan: &LabPlan) -> anyhow::Result<()> {
     net::feed(&["sh"], &net::setup_script(plan)).context("make the network")
 }
 
-/// Starts every part and waits until the whole lab is healthy.
+/// Starts every part and waits until the whole lab is healthy; gives up as soon as a part ends.
 ///
 /// # Errors
 /// When a part ends, or is not healthy in time.
 pub fn start(world: &Arc<World>) -> anyhow::Result<()> {
+    let (sender, finished) = std::sync::mpsc::channel();
+    {
+        let world = Arc::clone(world);
+        std::thread::spawn(move || sender.send(start_in_order(&world)));
+    }
+    loop {
+        match finished.recv_timeout(Duration::from_millis(200)) {
+            Ok(result) => return result,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => world.all_live()?,
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                anyhow::bail!("the starting thread panicked")
+            }
+        }
+    }
+}
+
+fn start_in_order(world: &Arc<World>) -> anyhow::Result<()> {
     let plan = &world.plan;
     let (first, second) = (&plan.regions[0], &plan.regions[1]);
     let names = |wanted: &dyn Fn(PartKind, Place) -> bool| -> Vec<String> {

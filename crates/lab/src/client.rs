@@ -102,7 +102,7 @@ fn make_folder(dir: &Path) -> anyhow::Result<PathBuf> {
         let empty = std::fs::read_dir(&dir).context("read the folder")?.next().is_none();
         anyhow::ensure!(empty, "{} is not empty and no lab's folder", dir.display());
     }
-    for (folder, mode) in [("conf", 0o711), ("secrets", 0o711), ("log", 0o755)] {
+    for (folder, mode) in [("conf", 0o711), ("secrets", 0o711), ("log", 0o755), ("data", 0o711)] {
         builder.mode(mode).create(dir.join(folder)).with_context(|| format!("make {folder}"))?;
     }
     Ok(dir)
@@ -232,7 +232,7 @@ fn visitors(dir: &Path) -> Vec<rustix::fd::OwnedFd> {
 
 /// Removes what a lab wrote, and nothing else: a folder given by mistake keeps what is in it.
 fn remove_files(dir: &Path) -> anyhow::Result<()> {
-    for folder in ["conf", "secrets", "log"] {
+    for folder in ["conf", "secrets", "log", "data"] {
         match std::fs::remove_dir_all(dir.join(folder)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("remove {folder}"));

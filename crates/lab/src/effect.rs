@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::Signal;
 
-use crate::boot::disk_size;
+use crate::boot::NODE_DISK;
 use crate::fault::Fault;
 use crate::layout;
 use crate::net;
@@ -88,7 +88,7 @@ pub fn heal(world: &Arc<World>, region: Option<Place>) -> anyhow::Result<String>
             Fault::SlowLink { .. } => speed_up(world)?,
             Fault::DiskFull { node } => {
                 let (_, host) = world.plan.node(node)?;
-                resize(host, disk_size(&world.plan, host))?;
+                resize(host, NODE_DISK)?;
             }
             // Their rules were loaded above; a crash is undone by Patroni.
             Fault::Partition(_) | Fault::DbCrash { .. } => {}
@@ -218,7 +218,9 @@ fn fill_disk(world: &World, node: &str) -> anyhow::Result<String> {
 fn resize(host: &Host, size: &str) -> anyhow::Result<()> {
     let at = layout::data(host);
     let output = Command::new("mount")
-        .args(["-o", &format!("remount,size={size}")])
+        // With the source named, mount(8) adds none of the old options: among them is an owner's number, which means
+        // nothing in a user namespace.
+        .args(["-o", &format!("remount,size={size}"), "bascule"])
         .arg(&at)
         .output()
         .context("run mount")?;

@@ -112,12 +112,22 @@ pub fn enter_command(dir: &Path, at: &str) -> anyhow::Result<Command> {
     let place = Place::parse(at)?;
     let dir = dir.canonicalize().with_context(|| format!("no lab in {}", dir.display()))?;
     let socket = control::connect(&dir)?;
-    let pid = rustix::net::sockopt::socket_peercred(socket.as_fd()).context("ask who runs the lab")?.pid;
-    let pid = pid.as_raw_nonzero();
-    let mut command = Command::new("nsenter");
-    if inode("/proc/self/ns/user")? != inode(&format!("/proc/{pid}/ns/user"))? {
+    let peer = rustix::net::sockopt::socket_peercred(socket.as_fd()).context("ask who runs the lab")?;
+    let pid = peer.pid.as_raw_nonzero();
+    let mut command = if inode("/proc/self/ns/user")? == inode(&format!("/proc/{pid}/ns/user"))? {
+        Command::new("nsenter")
+    } else {
+        // Only the lab's owner has rights in its user namespace, so root becomes the owner first.
+        let mut command =
+            Command::new(if rustix::process::geteuid() == peer.uid { "nsenter" } else { "setpriv" });
+        if rustix::process::geteuid() != peer.uid {
+            let (uid, gid) = (peer.uid.as_raw(), peer.gid.as_raw());
+            command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()]);
+            command.args(["--", "nsenter"]);
+        }
         command.arg(format!("--user=/proc/{pid}/ns/user")).arg("--preserve-credentials");
-    }
+        command
+    };
     command.arg(format!("--net=/proc/{pid}/root/run/netns/{}", place.name()));
     let conf = |file: &str| -> OsString { dir.join("conf").join(file).into_os_string() };
     command.args(["--", "unshare", "--mount", "--", "sh", "-c", WITH_NAMES]);

@@ -183,3 +183,42 @@ fn pair(text: &str) -> anyhow::Result<(Place, Place)> {
     anyhow::ensure!(a != b, "{} is not two places", a.name());
     Ok((a, b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> LabPlan {
+        LabPlan::new("lab", std::path::Path::new("/somewhere"))
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_right_ones() {
+        let told = |result: anyhow::Result<Fault>| result.unwrap_err().to_string();
+        assert!(told(Fault::region_loss("mars")).ends_with("regions are us-east-2, us-west-1"));
+        assert!(told(Fault::region_freeze("witness")).ends_with("regions are us-east-2, us-west-1"));
+        assert!(told(Fault::db_crash("")).ends_with("regions are us-east-2, us-west-1"));
+        assert!(told(Fault::node_loss(&plan(), "db1")).contains("nodes are us-east-2-db1, us-east-2-db2"));
+        assert!(told(Fault::disk_full(&plan(), "us-east-2-lb")).contains("nodes are us-east-2-db1"));
+        assert!(told(Fault::partition(Some("mars"), None, false)).contains("places are us-east-2"));
+        assert!(told(Fault::partition(Some("witness:witness"), None, false)).contains("not two places"));
+        assert!(told(Fault::partition(Some("us-east-2"), None, true)).contains("say one of"));
+        assert!(told(Fault::slow_link(1001)).contains("1 to 1000 ms"));
+    }
+
+    #[test]
+    fn a_node_has_two_names() {
+        assert_eq!(
+            Fault::node_loss(&plan(), "db2.us-west-1").unwrap(),
+            Fault::node_loss(&plan(), "us-west-1-db2").unwrap()
+        );
+    }
+
+    #[test]
+    fn a_region_is_healed_of_what_concerns_it_only() {
+        let between = Fault::partition(Some("us-east-2:witness"), None, false).unwrap();
+        assert!(between.concerns(Place::UsEast2) && !between.concerns(Place::UsWest1));
+        let node = Fault::disk_full(&plan(), "us-west-1-db1").unwrap();
+        assert!(node.concerns(Place::UsWest1) && !node.concerns(Place::UsEast2));
+    }
+}

@@ -32,7 +32,7 @@ pub fn secret(secret: Secret) -> PathBuf {
     lab().join("secrets").join(secret.file_name())
 }
 
-/// A host's data: memory, bounded, gone with the lab.
+/// A host's data: a bounded disk in memory for a database node, a folder of the lab's for every other.
 #[must_use]
 pub fn data(host: &Host) -> PathBuf {
     PathBuf::from(INSIDE).join("data").join(&host.name)

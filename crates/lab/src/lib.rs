@@ -3,8 +3,9 @@
 //!
 //! A lab is one supervisor in namespaces of its own (network, mount, process; and user, without root). Its network
 //! namespace is the router between the places; its process namespace makes sure that nothing outlives it.
-//! Data is in memory disks, so a lab leaves nothing behind, and a flush to disk costs nothing: durations measured here
-//! hold for the moves themselves, not for disks.
+//! The databases' data is on bounded disks in memory, which can be made full on purpose (a kernel without quotas, and a
+//! user without rights, allow no other way). A flush to them costs nothing: durations measured here hold for the moves
+//! themselves, not for disks. Everything else that is kept, etcd's votes above all, is on the machine's own disk.
 
 pub mod client;
 pub mod config;

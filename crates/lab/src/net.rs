@@ -109,6 +109,10 @@ table ip bascule_slow {{
     type filter hook input priority 0; policy accept;
     ip saddr {peer} ip daddr {lb} tcp dport {{ {repl}, {db} }} reject with tcp reset
   }}
+  chain old_answers {{
+    type filter hook output priority 0; policy accept;
+    ip saddr {lb} ip daddr {peer} tcp sport {{ {repl}, {db} }} reject with tcp reset
+  }}
 }}
 ",
         repl = ports.replication,

@@ -189,9 +189,12 @@ fn read_all(mut stream: TcpStream) -> anyhow::Result<String> {
         let left = deadline.saturating_duration_since(Instant::now());
         ensure!(!left.is_zero(), "no whole answer in {TIMEOUT:?}");
         stream.set_read_timeout(Some(left)).context("set a time-out")?;
-        match stream.read(&mut chunk).context("read the answer")? {
-            0 => break,
-            n => bytes.extend_from_slice(&chunk[..n]),
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+            // How a read says that its time is over (socket(7), SO_RCVTIMEO): the deadline above then tells.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("read the answer"),
         }
         ensure!(bytes.len() as u64 <= ANSWER_MAX, "the answer is over {ANSWER_MAX} bytes");
     }

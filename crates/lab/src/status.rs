@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,9 @@ pub struct PartStatus {
     pub memory_bytes: u64,
     /// CPU time they have used, in milliseconds; a process that ended takes its own along.
     pub cpu_ms: u64,
-    /// CPU they used since the status before this (or the lab's start), in percent of one core.
-    pub cpu_percent: f64,
+    /// CPU they used since the status before this (or the lab's start), in percent of one core; none if that was
+    /// less than a second ago, too short for a clock of 10 ms.
+    pub cpu_percent: Option<f64>,
 }
 
 /// A lab, as reported.
@@ -78,10 +79,10 @@ pub struct Status {
     pub processes: usize,
     /// Their share of memory (PSS), in bytes.
     pub memory_bytes: u64,
-    /// Used room of all memory disks, in bytes: the part of it that is mapped is in `memory_bytes` too.
+    /// Used room of the nodes' memory disks, in bytes: the part of it that is mapped is in `memory_bytes` too.
     pub disk_bytes: u64,
     /// CPU all used since the status before this, in percent of one core.
-    pub cpu_percent: f64,
+    pub cpu_percent: Option<f64>,
 }
 
 /// Looks at everything; the probes run side by side, so this takes as long as the slowest, 2 s at most.
@@ -118,7 +119,7 @@ pub fn observe(world: &Arc<World>) -> Status {
             processes: own.len(),
             memory_bytes: own.iter().map(|p| proc::memory_bytes(p.pid)).sum(),
             cpu_ms: own.iter().map(|p| p.cpu_ms).sum(),
-            cpu_percent: 0.0,
+            cpu_percent: None,
             name: slot.part.name,
             place: slot.part.place,
             kind: slot.part.kind,
@@ -140,24 +141,35 @@ pub fn observe(world: &Arc<World>) -> Status {
     }
 }
 
+/// Shortest time over which CPU use is told: a hundred ticks.
+const CPU_WINDOW_MIN: Duration = Duration::from_secs(1);
+
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of CPU time stay far below 2^52")]
-fn add_cpu_percent(world: &World, parts: &mut [PartStatus]) -> f64 {
+fn add_cpu_percent(world: &World, parts: &mut [PartStatus]) -> Option<f64> {
     let now = Instant::now();
-    let used: HashMap<String, u64> = parts.iter().map(|part| (part.name.clone(), part.cpu_ms)).collect();
-    let (since, before) =
-        world.state().last_cpu.replace((now, used)).unwrap_or_else(|| (world.started, HashMap::new()));
-    let elapsed_ms = (now - since).as_secs_f64() * 1000.0;
-    for part in &mut *parts {
-        let spent = part.cpu_ms.saturating_sub(before.get(&part.name).copied().unwrap_or(0));
-        part.cpu_percent = spent as f64 / elapsed_ms.max(1.0) * 100.0;
+    let mut state = world.state();
+    let (since, before) = state.last_cpu.clone().unwrap_or_else(|| (world.started, HashMap::new()));
+    if now - since < CPU_WINDOW_MIN {
+        return None;
     }
-    parts.iter().map(|part| part.cpu_percent).sum()
+    state.last_cpu = Some((now, parts.iter().map(|part| (part.name.clone(), part.cpu_ms)).collect()));
+    drop(state);
+    let elapsed_ms = (now - since).as_secs_f64() * 1000.0;
+    let mut total = 0.0;
+    for part in &mut *parts {
+        // Less than before: a process that had used it has ended.
+        let spent = part.cpu_ms.saturating_sub(before.get(&part.name).copied().unwrap_or(0));
+        let percent = spent as f64 / elapsed_ms * 100.0;
+        part.cpu_percent = Some(percent);
+        total += percent;
+    }
+    Some(total)
 }
 
 fn disk_bytes(parts: &[PartStatus]) -> u64 {
     parts
         .iter()
-        .filter(|part| part.kind != PartKind::SlowLink)
+        .filter(|part| part.kind == PartKind::Node)
         .filter_map(|part| {
             let at = std::path::Path::new(crate::layout::INSIDE).join("data").join(&part.name);
             let disk = rustix::fs::statvfs(at).ok()?;

@@ -232,6 +232,19 @@ impl World {
             .collect()
     }
 
+    /// Fails if a part has ended.
+    ///
+    /// # Errors
+    /// The first part that has, and how.
+    pub fn all_live(&self) -> anyhow::Result<()> {
+        for slot in self.state().slots.values() {
+            if let Run::Exited { how, .. } = &slot.run {
+                anyhow::bail!("{0} ended: {how} (see log/{0}.log)", slot.part.name);
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until a condition holds, asking each 20 ms (a fiftieth of the fastest thing waited for).
     ///
     /// # Errors

@@ -287,21 +287,23 @@ fn show_status(status: &Status) {
             Health::NotStarted => "not started".to_owned(),
         };
         let memory = format!("{} MiB", part.memory_bytes / MIB);
-        println!(
-            "{:<20} {pid:>6} {:>5} {memory:>8} {:>5.1}%  {health}",
-            part.name, part.processes, part.cpu_percent
-        );
+        let cpu = percent(part.cpu_percent);
+        println!("{:<20} {pid:>6} {:>5} {memory:>8} {cpu:>6}  {health}", part.name, part.processes);
     }
     println!(
-        "{}: up {} s, {} processes, {} MiB memory (PSS), {} MiB on memory disks, {:.1}% of a core",
+        "{}: up {} s, {} processes, {} MiB memory (PSS), {} MiB on memory disks, CPU {} of a core",
         status.name,
         status.up_ms / 1000,
         status.processes,
         status.memory_bytes / MIB,
         status.disk_bytes / MIB,
-        status.cpu_percent
+        percent(status.cpu_percent)
     );
     for fault in &status.faults {
         println!("fault: {fault}");
     }
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}%"))
 }
