@@ -172,18 +172,28 @@ pub struct Evidence {
     pub loss_ms: Option<u64>,
     /// A file it wrote, relative to the operation's report folder.
     pub file: Option<String>,
+    /// Why the step was given up instead of performed; none if it was performed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<String>,
 }
 
 impl Evidence {
     /// Evidence that is one sentence.
     #[must_use]
     pub fn note(note: impl Into<String>) -> Self {
-        Self { note: note.into(), position: None, loss_ms: None, file: None }
+        Self { note: note.into(), position: None, loss_ms: None, file: None, waived: None }
     }
 
     /// Evidence about a log position.
     #[must_use]
     pub fn at(position: Position, note: impl Into<String>) -> Self {
         Self { position: Some(position), ..Self::note(note) }
+    }
+
+    /// Evidence that a step was given up, and what that leaves.
+    #[must_use]
+    pub fn waived(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { waived: Some(why.clone()), ..Self::note(why) }
     }
 }

@@ -119,8 +119,11 @@ pub struct DatabaseObservation {
     pub received: Option<Position>,
     /// Age of the newest transaction replayed by a standby, in milliseconds by its own clock.
     pub newest_replayed_age_ms: Option<u64>,
-    /// Whether a standby is receiving from the other region at this moment.
+    /// Whether a standby has a connection on which it receives from the other region.
     pub streaming: bool,
+    /// How long ago anything last came in on it, in milliseconds by the standby's clock: a cut line
+    /// looks connected for as long as the receiver's time-out.
+    pub silent_ms: Option<u64>,
     /// All members that the cluster manager lists.
     pub members: Vec<MemberObservation>,
 }

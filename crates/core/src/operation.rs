@@ -6,17 +6,27 @@
 //! The race it handles: a controller dies between writing an intent and writing its outcome. Such a step
 //! stays `Intended`; whoever takes over performs it again (steps are idempotent), and never undoes it
 //! blindly. Once the commit step is intended the operation only goes forward, unless that step is known
-//! to have failed without effect.
+//! to have failed without effect: in *every* attempt, for a later refusal says nothing of an earlier
+//! attempt whose answer was lost.
+//!
+//! What it leaves out: a plan without a commit step (a reinstate) has no point of no return and can
+//! always be given up; nothing users need hangs on it.
+
+mod ask;
 
 use serde::{Deserialize, Serialize};
 
 use crate::action::Evidence;
 use crate::id::StepId;
-use crate::plan::{Phase, Plan, Step};
+use crate::plan::Plan;
 
 /// Attempts that one controller makes at a step before it stops and asks for a person. With the pauses of
 /// [`retry_after_ms`] they span 8.5 s: more than a Patroni loop and a leader change at the lab's settings.
 pub const ATTEMPTS_MAX: u32 = 5;
+
+/// Attempts at stopping the old primary cleanly while users wait: two, with 2.5 s each, are still shorter
+/// than the shortest cluster manager's lease (20 s), and its gate is closed already.
+pub const HELD_ATTEMPTS_MAX: u32 = 2;
 
 /// Pause before the attempt after `attempt`, in milliseconds: 100, 400, 1600, 6400. The first is short,
 /// since users' writes may be held meanwhile.
@@ -35,8 +45,11 @@ pub enum StepState {
     Intended {
         /// Which attempt this is, from 1.
         attempt: u32,
+        /// Whether an earlier attempt may have changed something: then this one's failure is no proof
+        /// that nothing was changed.
+        doubt: bool,
     },
-    /// Done, with the proof.
+    /// Done, with the proof; or given up, with [`Evidence::waived`].
     Done {
         /// The proof.
         evidence: Evidence,
@@ -72,7 +85,7 @@ impl StepState {
     pub fn attempts(&self) -> u32 {
         match self {
             StepState::Pending | StepState::Done { .. } => 0,
-            StepState::Intended { attempt }
+            StepState::Intended { attempt, .. }
             | StepState::Failed { attempt, .. }
             | StepState::Unknown { attempt, .. } => *attempt,
         }
@@ -85,7 +98,8 @@ impl StepState {
 pub enum Outcome {
     /// Every step is done.
     Succeeded,
-    /// Everything that was begun was taken back.
+    /// Everything that was begun was taken back. (A reinstate has nothing to take back: the region stays
+    /// closed and can be reinstated anew.)
     Aborted {
         /// Why.
         why: String,
@@ -206,6 +220,9 @@ pub enum Illegal {
     /// The point of no return is passed.
     #[error("step {0} lies past the point of no return; the operation only goes forward")]
     PastCommit(StepId),
+    /// Only what the users of the new region can do without may be given up.
+    #[error("step {0} can't be given up")]
+    NotWaivable(StepId),
     /// The outcome claimed is not the one reached.
     #[error("the operation can't end like that: {0} is left to do")]
     NotEnded(StepId),
@@ -231,6 +248,12 @@ pub enum Remedy {
     Retry,
     /// Turn back.
     Abort {
+        /// Why.
+        why: String,
+    },
+    /// Give the step up and go on: the region that is left does not do its part, and users of the new one
+    /// can do without. A reinstate makes up for it later.
+    Waive {
         /// Why.
         why: String,
     },
@@ -284,12 +307,23 @@ impl Operation {
         match event {
             Event::Intended { step } => self.intend(&step)?,
             Event::Done { step, evidence } => {
-                let index = self.acting(&step, "done")?;
+                let index = match &evidence.waived {
+                    None => self.acting(&step, "done")?,
+                    Some(_) => self.waivable(&step)?,
+                };
                 self.steps[index] = StepState::Done { evidence };
             }
             Event::Failed { step, why } => {
                 let index = self.acting(&step, "failed")?;
-                self.steps[index] = StepState::Failed { attempt: self.steps[index].attempts(), why };
+                let attempt = self.steps[index].attempts();
+                self.steps[index] = match self.steps[index] {
+                    StepState::Intended { doubt: true, .. } => StepState::Unknown { attempt, why },
+                    StepState::Intended { doubt: false, .. }
+                    | StepState::Pending
+                    | StepState::Done { .. }
+                    | StepState::Failed { .. }
+                    | StepState::Unknown { .. } => StepState::Failed { attempt, why },
+                };
             }
             Event::Unknown { step, why } => {
                 let index = self.acting(&step, "unknown")?;
@@ -366,7 +400,8 @@ impl Operation {
             | StepState::Intended { .. }
             | StepState::Failed { .. }
             | StepState::Unknown { .. }) => {
-                self.steps[index] = StepState::Intended { attempt: state.attempts() + 1 };
+                self.steps[index] =
+                    StepState::Intended { attempt: state.attempts() + 1, doubt: state.may_have_acted() };
                 Ok(())
             }
         }
@@ -380,6 +415,21 @@ impl Operation {
             | StepState::Done { .. }
             | StepState::Failed { .. }
             | StepState::Unknown { .. } => Err(self.illegal_step(index, event)),
+        }
+    }
+
+    fn waivable(&self, step: &StepId) -> Result<usize, Illegal> {
+        let index = self.index(step)?;
+        match &self.steps[index] {
+            StepState::Failed { .. } | StepState::Unknown { .. } => {}
+            StepState::Pending | StepState::Intended { .. } | StepState::Done { .. } => {
+                return Err(self.illegal_step(index, "given up"));
+            }
+        }
+        if self.may_go_without(&self.plan.steps[index]) {
+            Ok(index)
+        } else {
+            Err(Illegal::NotWaivable(step.clone()))
         }
     }
 
@@ -416,124 +466,6 @@ impl Operation {
         };
         let state = if self.undone[index] { "taken back" } else { state };
         Illegal::Step { step: self.plan.steps[index].id.clone(), event, state: state.to_owned() }
-    }
-
-    /// The last step that must still be taken back, if any: undos run one by one, newest first.
-    fn next_undo(&self) -> Option<usize> {
-        (0..self.steps.len())
-            .rev()
-            .find(|&i| self.plan.steps[i].undo.is_some() && self.steps[i].may_have_acted() && !self.undone[i])
-    }
-
-    /// The first step at or past the commit phase that may have acted: once there is one, the operation
-    /// can't be aborted.
-    #[must_use]
-    pub fn past_return(&self) -> Option<&Step> {
-        self.plan
-            .steps
-            .iter()
-            .zip(&self.steps)
-            .find(|(step, state)| step.phase >= Phase::Commit && state.may_have_acted())
-            .map(|(step, _)| step)
-    }
-
-    /// Whether writes may be held at this moment because of this operation.
-    #[must_use]
-    pub fn holds_writes(&self) -> bool {
-        self.plan
-            .steps
-            .iter()
-            .zip(&self.steps)
-            .any(|(step, state)| step.phase == Phase::Drain && step.undo.is_some() && state.may_have_acted())
-    }
-
-    /// Whether the step of that name is done.
-    #[must_use]
-    pub fn is_done(&self, step: &StepId) -> bool {
-        self.evidence(step).is_some()
-    }
-
-    /// The proof of a step that is done.
-    #[must_use]
-    pub fn evidence(&self, step: &StepId) -> Option<&Evidence> {
-        let index = self.plan.steps.iter().position(|s| &s.id == step)?;
-        match &self.steps[index] {
-            StepState::Done { evidence } => Some(evidence),
-            StepState::Pending
-            | StepState::Intended { .. }
-            | StepState::Failed { .. }
-            | StepState::Unknown { .. } => None,
-        }
-    }
-
-    /// What remains, given the steps that the caller is performing at this moment. A step that is
-    /// `Intended` and not in flight was left behind by a controller that died: it is performed again.
-    #[must_use]
-    pub fn work(&self, in_flight: &[StepId]) -> Work {
-        match &self.course {
-            Course::Ended { .. } => Work::Nothing,
-            Course::Aborting { why } => match self.next_undo() {
-                Some(index) => Work::Undo(self.plan.steps[index].id.clone()),
-                None => Work::End(Outcome::Aborted { why: why.clone() }),
-            },
-            Course::Forward => {
-                let done = |state: &StepState| matches!(state, StepState::Done { .. });
-                if self.steps.iter().all(done) {
-                    return Work::End(Outcome::Succeeded);
-                }
-                let ready = self
-                    .plan
-                    .steps
-                    .iter()
-                    .zip(&self.steps)
-                    .filter(|(step, state)| {
-                        !done(state)
-                            && !in_flight.contains(&step.id)
-                            && step.needs.iter().all(|needs| self.is_done(needs))
-                    })
-                    .map(|(step, _)| step.id.clone())
-                    .collect();
-                Work::Perform(ready)
-            }
-        }
-    }
-
-    /// What a controller that takes over does first. Writes that were held when the last one died have
-    /// waited for an unknown time: before the commit point it lets them go by turning back.
-    #[must_use]
-    pub fn on_takeover(&self) -> Option<Event> {
-        let forward = self.course == Course::Forward;
-        (forward && self.holds_writes() && self.past_return().is_none()).then(|| Event::AbortBegan {
-            why: "the controller died while writes were held, before the commit point".to_owned(),
-        })
-    }
-
-    /// What to do about a step whose last attempt did not work, after so many attempts of this controller.
-    #[must_use]
-    pub fn remedy(&self, step: &StepId, attempts: u32) -> Option<Remedy> {
-        let index = self.index(step).ok()?;
-        let why = match &self.steps[index] {
-            StepState::Failed { why, .. } | StepState::Unknown { why, .. } => why,
-            StepState::Pending | StepState::Intended { .. } | StepState::Done { .. } => return None,
-        };
-        let why = format!("{step}: {why}");
-        if self.past_return().is_none() {
-            // Before the point of no return nothing is gained by insisting: users' writes may be held.
-            return Some(Remedy::Abort { why });
-        }
-        Some(if attempts < ATTEMPTS_MAX { Remedy::Retry } else { Remedy::Stall { why } })
-    }
-
-    /// The word for where it is heading.
-    #[must_use]
-    pub fn course_word(&self) -> &'static str {
-        match &self.course {
-            Course::Forward if self.past_return().is_some() => "past the commit point",
-            Course::Forward => "before the commit point",
-            Course::Aborting { .. } => "aborting",
-            Course::Ended { outcome: Outcome::Succeeded } => "succeeded",
-            Course::Ended { outcome: Outcome::Aborted { .. } } => "aborted",
-        }
     }
 }
 

@@ -196,6 +196,12 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether it moves the tenure. A plan that does not has no point of no return.
+    #[must_use]
+    pub fn commits(&self) -> bool {
+        self.steps.iter().any(|step| step.action.is_commit())
+    }
+
     /// The step of that name.
     #[must_use]
     pub fn step(&self, id: &StepId) -> Option<&Step> {

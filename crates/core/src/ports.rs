@@ -61,8 +61,10 @@ pub struct Progress {
     pub replayed: Position,
     /// Age of the newest transaction it replayed, in milliseconds by its own clock.
     pub newest_age_ms: Option<u64>,
-    /// Whether it is receiving from the other region at this moment.
+    /// Whether it has a connection on which it receives from the other region.
     pub streaming: bool,
+    /// How long ago anything last came in on it, in milliseconds by the standby's clock.
+    pub silent_ms: Option<u64>,
 }
 
 /// One region's write-ahead log. Every method is a single cheap question, fit to be asked in a loop.

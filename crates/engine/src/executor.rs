@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bascule_core::action::Evidence;
 use bascule_core::id::{Epoch, OperationId, StepId};
 use bascule_core::operation::{self, Event, Operation, Outcome, Remedy, Work};
 use bascule_core::plan::Plan;
@@ -17,11 +18,15 @@ use bascule_core::ports::{Entry, Grip, Header, StoreError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::observer;
 use crate::perform::{self, Attempt, Setting};
 use crate::world::World;
 
 /// Attempts at taking one step back before a person is asked.
 const UNDO_ATTEMPTS_MAX: u32 = operation::ATTEMPTS_MAX;
+/// What one attempt at taking a step back may take at least. The step's own bound may be a slice of the
+/// hold (20 ms at the shortest), in which a gate can't come up; this is a provider's two time-outs.
+const UNDO_BOUND_MIN_MS: u64 = 2_500;
 
 /// Why an operation did not reach an end.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +89,8 @@ pub async fn resume(world: &World, id: OperationId, control: Control) -> Result<
     run.drive().await
 }
 
-/// Take an operation over and turn it back, if it is not past its commit point.
+/// Take an operation over and turn it back, if it is not past its commit point. What can't be taken back
+/// because its region is gone is given up: a person asked, and a failover must not wait for that region.
 ///
 /// # Errors
 /// See [`Error`].
@@ -96,6 +102,7 @@ pub async fn abort(world: &World, id: OperationId, why: String, control: Control
     if run.state.course == operation::Course::Forward {
         run.record(vec![Event::AbortBegan { why }]).await?;
     }
+    run.waives_lost = true;
     run.drive().await
 }
 
@@ -126,6 +133,8 @@ struct Run {
     control: Control,
     /// Attempts made by this controller; an earlier one's do not count against it.
     attempts: BTreeMap<StepId, u32>,
+    /// Whether taking back gives up on a region of which nothing answers.
+    waives_lost: bool,
 }
 
 type InFlight = JoinSet<(StepId, Attempt)>;
@@ -139,7 +148,8 @@ impl Run {
         length: u64,
         control: Control,
     ) -> Self {
-        Self { world, id, grip, state, length, began: Instant::now(), control, attempts: BTreeMap::new() }
+        let (began, attempts) = (Instant::now(), BTreeMap::new());
+        Self { world, id, grip, state, length, began, control, attempts, waives_lost: false }
     }
 
     async fn drive(&mut self) -> Result<Outcome, Error> {
@@ -165,6 +175,11 @@ impl Run {
                 Work::Perform(ready) => {
                     if ready.is_empty() && outcomes.is_empty() {
                         outcomes = self.collect(&mut tasks, &mut names).await?;
+                        continue;
+                    }
+                    let waived = self.waived(&ahead, &ready);
+                    if !waived.is_empty() {
+                        outcomes.extend(waived);
                         continue;
                     }
                     let retry = self.trouble(&ahead, &ready).or_else(|| self.stopped(&ahead));
@@ -210,6 +225,20 @@ impl Run {
             .iter()
             .filter_map(|step| ahead.remedy(step, self.attempts.get(step).copied().unwrap_or(0)))
             .find(|remedy| !matches!(remedy, Remedy::Retry))
+    }
+
+    /// The steps among `ready` that are given up.
+    fn waived(&self, ahead: &Operation, ready: &[StepId]) -> Vec<Event> {
+        let attempts = |step| self.attempts.get(step).copied().unwrap_or(0);
+        ready
+            .iter()
+            .filter_map(|step| match ahead.remedy(step, attempts(step))? {
+                Remedy::Waive { why } => {
+                    Some(Event::Done { step: step.clone(), evidence: Evidence::waived(why) })
+                }
+                Remedy::Retry | Remedy::Abort { .. } | Remedy::Stall { .. } => None,
+            })
+            .collect()
     }
 
     fn stopped(&self, ahead: &Operation) -> Option<Remedy> {
@@ -293,12 +322,18 @@ impl Run {
         let setting = Setting::new(&self.world, &self.id, &self.state, &action);
         let mut why = String::new();
         for attempt in 1..=UNDO_ATTEMPTS_MAX {
-            match perform::bounded(setting.clone(), action.clone(), bound_ms).await {
+            match perform::bounded(setting.clone(), action.clone(), bound_ms.max(UNDO_BOUND_MIN_MS)).await {
                 Attempt::Done(evidence) => return Ok(Event::UndoDone { step: id, evidence }),
                 Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
                 Attempt::Failed(reason) | Attempt::Unknown(reason) => why = reason,
             }
             sleep(retry_pause(attempt)).await;
+        }
+        if let Some(region) = action.calls().filter(|_| self.waives_lost)
+            && observer::is_dark(&self.world, region).await
+        {
+            let why = format!("not taken back: nothing of {region} answers ({why})");
+            return Ok(Event::UndoDone { step: id, evidence: Evidence::waived(why) });
         }
         self.record(vec![Event::UndoFailed { step: id.clone(), why: why.clone() }]).await?;
         let why = format!("could not {} while aborting: {why}", perform::describe(&action));

@@ -36,6 +36,13 @@ pub async fn open_operation(world: &World) -> Result<Option<OperationId>, StoreE
     Ok(newest.into_iter().find(|(_, open)| *open).map(|(header, _)| header.id))
 }
 
+/// Whether no part of a region answers at this moment.
+pub async fn is_dark(world: &World, region: &RegionName) -> bool {
+    let Some(ports) = world.regions.get(region) else { return false };
+    let ((database, gate, pool), compute) = tokio::join!(parts(ports), world.front_door.compute(region));
+    RegionObservation { database, gate, pool, compute, lost_since: None }.is_dark()
+}
+
 async fn regions(world: &World) -> BTreeMap<RegionName, RegionObservation> {
     let mut looks = JoinSet::new();
     for (name, ports) in &world.regions {

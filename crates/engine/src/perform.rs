@@ -10,6 +10,7 @@ use bascule_core::id::{DnsName, OperationId, RegionName, StepId};
 use bascule_core::observation::{ClusterRole, GateState};
 use bascule_core::operation::Operation;
 use bascule_core::plan::Step;
+use bascule_core::planner;
 use bascule_core::ports::{PortError, Record, StoreError};
 use bascule_core::position::Position;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,9 +22,10 @@ use crate::world::{RegionPorts, World};
 const POLL: Duration = Duration::from_millis(3);
 /// Pause between two looks at a cluster that restarts, outside the pause: a fraction of a Patroni loop.
 const SLOW_POLL: Duration = Duration::from_millis(250);
-/// Between two looks at a region thought lost: longer than a lost packet's first retransmission
-/// (200 ms, Linux `TCP_RTO_MIN`), so that one lost packet is not a lost region.
-const SECOND_LOOK: Duration = Duration::from_millis(250);
+/// A region that feeds its standby is not lost. A feed in use is never silent for so long: it carries the
+/// readiness probes' writes, several a second, and a lost packet is sent again after 200 ms (Linux
+/// `TCP_RTO_MIN`).
+const SILENCE: Duration = Duration::from_millis(400);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -312,23 +314,37 @@ async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Atte
     }
 }
 
-/// Two vantages: this controller, and the standby that the region should be feeding; each looks twice.
+/// Two vantages: this controller, which has looked once before it made the plan and looks again here,
+/// and the standby that the region should be feeding.
 async fn confirm_lost(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
     let lost = setting.region(region)?;
     let survivor = setting.region(&setting.to)?;
-    for look in 0..2 {
-        if look > 0 {
-            sleep(SECOND_LOOK).await;
-        }
-        let (database, progress) = tokio::join!(lost.database.observe(), survivor.log.progress());
-        if database.seen().is_some_and(|d| d.role == ClusterRole::Primary) {
-            return Err(Attempt::Failed(format!("{region} answers, and its database is a primary")));
-        }
-        if progress?.streaming {
-            return Err(Attempt::Failed(format!("{region} still feeds the standby")));
-        }
+    let (database, silent) = tokio::join!(lost.database.observe(), await_silence(survivor));
+    if database.seen().is_some_and(|d| d.role == ClusterRole::Primary) {
+        return Err(Attempt::Failed(format!("{region} answers, and its database is a primary")));
     }
-    Ok(Evidence::note(format!("{region} does not answer here, and feeds its standby no more; looked twice")))
+    let silent = silent?;
+    Ok(Evidence::note(format!("{region} does not answer here, and {silent}")))
+}
+
+/// The feed must have been silent for [`SILENCE`]; it is waited for, since the command may come sooner.
+async fn await_silence(survivor: &RegionPorts) -> Result<String, Attempt> {
+    let deadline = Instant::now() + 2 * SILENCE;
+    loop {
+        let progress = survivor.log.progress().await?;
+        if !progress.streaming {
+            return Ok("feeds its standby no more".to_owned());
+        }
+        if let Some(ms) = progress.silent_ms
+            && Duration::from_millis(ms) >= SILENCE
+        {
+            return Ok(format!("its standby has heard nothing for {ms} ms"));
+        }
+        if Instant::now() >= deadline {
+            return Err(Attempt::Failed("it still feeds its standby".to_owned()));
+        }
+        sleep(POLL).await;
+    }
 }
 
 async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
@@ -338,7 +354,7 @@ async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, A
     let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(since));
     let loss_ms = progress
         .newest_age_ms
-        .map(|age| age.saturating_sub(u64::try_from(dark_for.as_millis()).unwrap_or(u64::MAX)));
+        .map(|age| planner::loss_ms(age, u64::try_from(dark_for.as_millis()).unwrap_or(u64::MAX)));
     // What was received is replayed before promotion, so the histories part there.
     let loss = loss_ms.map_or("an unknown time".to_owned(), |ms| format!("at most {ms} ms"));
     let note = format!("the histories part at {}; writes of {loss} may be lost", progress.received);

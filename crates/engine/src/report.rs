@@ -27,7 +27,8 @@ pub struct StepReport {
     pub ended_us: Option<u64>,
     /// Attempts made.
     pub attempts: u32,
-    /// What came of it, in a word: `done`, `failed`, `unknown`, `pending`, `open`, `taken back`.
+    /// What came of it, in a word: `done`, `given up`, `failed`, `unknown`, `pending`,
+    /// `open`, `taken back`.
     pub state: String,
     /// The proof, or the reason.
     pub note: String,
@@ -161,6 +162,9 @@ fn steps(state: &Operation, journal: &Journal, times: &[u64]) -> Vec<StepReport>
         let (word, note) = match step_state {
             StepState::Pending => ("pending", String::new()),
             StepState::Intended { .. } => ("open", "its outcome is not recorded".to_owned()),
+            StepState::Done { evidence: Evidence { note, waived: Some(_), .. } } => {
+                ("given up", note.clone())
+            }
             StepState::Done { evidence: Evidence { note, .. } } => ("done", note.clone()),
             StepState::Failed { why, .. } => ("failed", why.clone()),
             StepState::Unknown { why, .. } => ("unknown", why.clone()),

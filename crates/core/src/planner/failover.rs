@@ -2,7 +2,7 @@
 //! more may be lost than the objective allows, or nobody knows how much (I3).
 
 use super::build::{CALL_BOUND_MS, PROMOTE_BOUND_MS, Steps, VERIFY_BOUND_MS, millis};
-use super::switchover::move_names;
+use super::switchover::{move_names, restore_ttls};
 use super::{Code, Scene};
 use crate::action::Action;
 use crate::id::RegionName;
@@ -85,7 +85,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let moved = move_names(scene, &mut steps, &from, &to, &[opened]);
     let mut needs = vec![&released];
     needs.extend(&moved);
-    steps.add(
+    let verify = steps.add(
         Phase::Settle,
         &format!("verify-{to}"),
         Action::VerifyWrite { region: to.clone() },
@@ -93,6 +93,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
         VERIFY_BOUND_MS,
         "a write through the front door is the only proof that users are served",
     );
+    restore_ttls(scene, &mut steps, &[&verify]);
     steps.into_plan(scene, from, to)
 }
 
@@ -111,14 +112,6 @@ fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
                 "see `bascule status`",
             );
         }
-        if new.streaming {
-            scene.block(
-                Code::RegionNotGone,
-                from,
-                "its database still feeds the standby",
-                format!("move with `bascule switchover --to {to}`, which loses nothing"),
-            );
-        }
         check_loss(scene, from, to, new.newest_replayed_age_ms);
     }
     let gate = scene.region(to).map(|r| &r.gate);
@@ -129,7 +122,15 @@ fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
 }
 
 fn check_gone(scene: &mut Scene<'_>, from: &RegionName) {
-    let Some(region) = scene.region(from) else { return };
+    let Some(region) = scene.region(from) else {
+        scene.block(
+            Code::NotObserved,
+            from,
+            "nobody looked at it, which does not mean that it is gone",
+            "observe again, see `bascule status`",
+        );
+        return;
+    };
     if let Some(database) = region.database.seen()
         && database.role == ClusterRole::Primary
     {
@@ -150,15 +151,30 @@ fn check_gone(scene: &mut Scene<'_>, from: &RegionName) {
     }
 }
 
-/// The newest write that the standby has is so old; the region was last known to live at most until it
-/// was first seen dark. What was acknowledged between the two may be lost.
+/// The standby compares its own clock with the time the lost region stamped on a write: time
+/// synchronisation keeps the two within a fraction of this.
+const CLOCKS_APART_MS: u64 = 1_000;
+
+/// How much may be lost, in milliseconds: the newest write that the standby has is so old, and the region
+/// was last known to live at most until it was first seen dark; what was acknowledged between the two may
+/// be lost. A write newer than the first dark sighting shows that the region came back unseen meanwhile:
+/// then that sighting says nothing of when it died.
+#[must_use]
+pub fn loss_ms(newest_age_ms: u64, dark_for_ms: u64) -> u64 {
+    if newest_age_ms.saturating_add(CLOCKS_APART_MS) < dark_for_ms {
+        newest_age_ms
+    } else {
+        newest_age_ms.saturating_sub(dark_for_ms)
+    }
+}
+
 fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_age_ms: Option<u64>) {
     let rpo = millis(scene.manifest.objective.rpo);
     let dark_for = scene
         .region(from)
         .and_then(|r| r.lost_since)
         .map_or(0, |since| millis(scene.observation.at.since(since)));
-    let loss = newest_age_ms.map(|age| age.saturating_sub(dark_for));
+    let loss = newest_age_ms.map(|age| loss_ms(age, dark_for));
     let allowed = scene.request.accept_loss_ms.unwrap_or(rpo).max(rpo);
     match loss {
         Some(loss) if loss <= allowed => {}

@@ -9,6 +9,7 @@ mod finding;
 mod reinstate;
 mod switchover;
 
+pub use failover::loss_ms;
 pub use finding::{Code, Finding};
 
 use serde::Serialize;

@@ -23,8 +23,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let mut steps = Steps::default();
     let prepared = prepare(scene, &mut steps, &from, &to);
     let (read_end, replayed) = drain(scene, &mut steps, &from, &to, &prepared);
-    let released = open(scene, &mut steps, &from, &to, &read_end, &replayed);
-    settle(scene, &mut steps, &from, &to, &released);
+    let (serving, released) = open(scene, &mut steps, &from, &to, &read_end, &replayed);
+    settle(scene, &mut steps, &from, &to, &serving, &released);
     steps.into_plan(scene, from, to)
 }
 
@@ -169,7 +169,9 @@ fn drain(
     let fifth = millis(scene.manifest.objective.max_pause) / 5;
     let base = scene.tenure.epoch;
     let needs: Vec<&StepId> = prepared.iter().collect();
-    let held: Vec<StepId> = [from, to]
+    // Taking back runs from the last step to the first: the active region's users are let go before the
+    // other region, which may be the one that died, is asked for anything.
+    let held: Vec<StepId> = [to, from]
         .into_iter()
         .map(|region| {
             let id = steps.add(
@@ -213,7 +215,7 @@ fn drain(
     (read_end, replayed)
 }
 
-/// Returns the steps after which users' writes flow again.
+/// Returns the step after which the new region serves, and the one after which the old one passes on.
 fn open(
     scene: &Scene<'_>,
     steps: &mut Steps,
@@ -221,7 +223,7 @@ fn open(
     to: &RegionName,
     read_end: &StepId,
     replayed: &StepId,
-) -> Vec<StepId> {
+) -> (StepId, StepId) {
     let base = scene.tenure.epoch;
     let commit = steps.add(
         Phase::Commit,
@@ -277,28 +279,34 @@ fn open(
         CALL_BOUND_MS,
         "users who still come to the old region are passed on",
     );
-    [(to, &opened), (from, &forwarded)]
-        .into_iter()
-        .map(|(region, gate)| {
-            steps.add(
-                Phase::Open,
-                &format!("release-{region}"),
-                Action::ReleaseWrites { region: region.clone() },
-                &[gate],
-                CALL_BOUND_MS,
-                "the statements that waited go on; their users saw a slow answer, no error",
-            )
-        })
-        .collect()
+    let mut release = |region: &RegionName, gate: &StepId| {
+        steps.add(
+            Phase::Open,
+            &format!("release-{region}"),
+            Action::ReleaseWrites { region: region.clone() },
+            &[gate],
+            CALL_BOUND_MS,
+            "the statements that waited go on; their users saw a slow answer, no error",
+        )
+    };
+    (release(to, &opened), release(from, &forwarded))
 }
 
-fn settle(scene: &Scene<'_>, steps: &mut Steps, from: &RegionName, to: &RegionName, released: &[StepId]) {
-    let moved = move_names(scene, steps, from, to, released);
+fn settle(
+    scene: &Scene<'_>,
+    steps: &mut Steps,
+    from: &RegionName,
+    to: &RegionName,
+    serving: &StepId,
+    released: &StepId,
+) {
+    // The names wait for the region they will point at, not for the one they leave: it may be dying.
+    let moved = move_names(scene, steps, from, to, std::slice::from_ref(serving));
     let follow = steps.add(
         Phase::Settle,
         &format!("follow-{from}"),
         Action::AwaitFollowing { region: from.clone(), within_ms: FOLLOW_BOUND_MS },
-        &released.iter().collect::<Vec<_>>(),
+        &[released],
         FOLLOW_BOUND_MS + CALL_BOUND_MS,
         "until the old region follows, another loss would be a real one",
     );
@@ -313,12 +321,17 @@ fn settle(scene: &Scene<'_>, steps: &mut Steps, from: &RegionName, to: &RegionNa
     );
     all.push(&follow);
     all.push(&verify);
+    restore_ttls(scene, steps, &all);
+}
+
+/// Give the names their own times to live back. Shared with the failover.
+pub(super) fn restore_ttls(scene: &Scene<'_>, steps: &mut Steps, after: &[&StepId]) {
     for record in scene.records().iter().filter(|r| r.move_ttl < r.ttl) {
         steps.add(
             Phase::Settle,
             &format!("restore-{}", label(&record.name)),
             Action::SetTtl { name: record.name.clone(), ttl_s: ttl_s(record.ttl), settle_ms: 0 },
-            &all,
+            after,
             NAME_BOUND_MS,
             "the move is over; long answers spare the name servers",
         );
