@@ -20,8 +20,8 @@ use crate::status::Status;
 /// Longest line: a status of some 35 parts is 12 KB.
 pub const LINE_MAX: u64 = 256 * 1024;
 /// Longest silence of a lab that works: the slowest request (a status with every probe timing out, in parallel) takes
-/// 2 s, a start reports each part within 60 s or fails.
-const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// 2 s, a start reports each part within 100 s or fails.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// What can be asked of a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]

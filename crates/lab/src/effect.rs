@@ -30,7 +30,7 @@ const EXIT_MAX: Duration = Duration::from_secs(5);
 pub fn make(world: &Arc<World>, fault: &Fault) -> anyhow::Result<String> {
     let _one = world.breaking.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let told = match fault {
-        Fault::RegionLoss { region } => lose_region(*region)?,
+        Fault::RegionLoss { region } => lose_region(world, *region)?,
         Fault::RegionFreeze { region } => freeze_region(*region)?,
         Fault::NodeLoss { node } => lose_node(world, node)?,
         Fault::DbCrash { region } => crash_leader(world, *region)?,
@@ -118,9 +118,10 @@ fn signal_all(place: Place, signal: Signal, lacks: impl Fn(i32) -> bool) -> anyh
 }
 
 /// The line first: no peer may hear a connection being closed, as none does when a region loses its power.
-fn lose_region(region: Place) -> anyhow::Result<String> {
+fn lose_region(world: &World, region: Place) -> anyhow::Result<String> {
     net::set_link(region, false)?;
     let n = signal_all(region, Signal::KILL, |_| true)?;
+    names(world, |_, place| place == region).iter().try_for_each(|name| wait_exit(world, name))?;
     Ok(format!("{n} processes killed, the line is cut"))
 }
 
@@ -139,6 +140,7 @@ fn lose_node(world: &World, node: &str) -> anyhow::Result<String> {
         let alive = processes.iter().filter(|process| process.state != 'Z').map(|process| process.pid);
         let left: Vec<_> = alive.filter(|pid| owners.get(pid).is_some_and(|owner| owner == node)).collect();
         if left.is_empty() {
+            wait_exit(world, node)?;
             return Ok(format!("{} processes killed", killed.len()));
         }
         for pid in left {
@@ -233,34 +235,24 @@ fn resize(host: &Host, size: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts what ended, but the delaying proxies, which have a fault of their own.
+/// Starts what ended.
 fn restart(world: &Arc<World>, wanted: impl Fn(&str, Place) -> bool) -> anyhow::Result<()> {
-    let names: Vec<_> = {
-        let state = world.state();
-        let chosen = state.slots.values().filter(|slot| wanted(&slot.part.name, slot.part.place));
-        chosen.map(|slot| slot.part.name.clone()).collect()
-    };
-    for name in names {
-        wait_exit(world, &name)?;
-        world.start(&name)?;
-    }
-    Ok(())
+    names(world, wanted).iter().try_for_each(|name| world.start(name))
 }
 
-/// Waits until the supervisor knows of an exit that was caused.
+/// Waits until the supervisor knows of an exit that was caused, so that whoever asks next is told of it.
 fn wait_exit(world: &World, name: &str) -> anyhow::Result<()> {
     world.wait(name, EXIT_MAX, || {
-        let state = world.state();
-        let running = state.slots.get(name).is_some_and(|slot| match slot.run {
-            Run::Running { pid } => std::path::Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid),
-            Run::NotStarted | Run::Exited { .. } => false,
-        });
-        let recorded = state.slots.get(name).is_none_or(|slot| !matches!(slot.run, Run::Running { .. }));
-        anyhow::ensure!(recorded || running, "its exit is not recorded yet");
+        let running =
+            world.state().slots.get(name).is_some_and(|slot| matches!(slot.run, Run::Running { .. }));
+        anyhow::ensure!(!running, "its exit is not recorded yet");
         Ok(())
     })
 }
 
-fn is_zombie(pid: i32) -> bool {
-    proc::all().iter().any(|process| process.pid == pid && process.state == 'Z')
+/// Names of the parts that are wanted.
+fn names(world: &World, wanted: impl Fn(&str, Place) -> bool) -> Vec<String> {
+    let state = world.state();
+    let chosen = state.slots.values().filter(|slot| wanted(&slot.part.name, slot.part.place));
+    chosen.map(|slot| slot.part.name.clone()).collect()
 }

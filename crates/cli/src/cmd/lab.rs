@@ -189,7 +189,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Supervise { dir, venv, rootless, child: false } => supervise::init(&dir, &venv, rootless),
-        Command::Supervise { dir, venv, rootless, child: true } => supervise::supervise(&dir, &venv, rootless),
+        Command::Supervise { dir, venv, rootless, child: true } => {
+            supervise::supervise(&dir, &venv, rootless)
+        }
         Command::DelayProxy { delay_ms, routes } => {
             delay::run(Duration::from_millis(delay_ms), &routes)?;
             Ok(ExitCode::SUCCESS)
