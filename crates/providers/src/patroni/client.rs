@@ -1,0 +1,269 @@
+//! The cluster over Patroni's REST API.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bascule_core::id::MemberName;
+use bascule_core::observation::{DatabaseObservation, Observed};
+use bascule_core::ports::{Database, PortError};
+use bascule_core::position::Position;
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::map::{self, Cluster, State};
+use crate::sql::{Login, Session, SqlError};
+use crate::{ANSWER, Secret, observed};
+
+/// A checkpoint writes all dirty pages; the step's own bound (30 s) ends the wait before this.
+const CHECKPOINT: Duration = Duration::from_secs(60);
+/// From `pg_promote` to writable took 32–98 ms; a hundred times that. The step's bound is longer.
+const PROMOTED_WITHIN: Duration = Duration::from_secs(10);
+/// A change of the configuration is two rounds with the cluster's own store, 55 ms at the median.
+const CONFIGURE: Duration = Duration::from_secs(2);
+/// Between two questions whether the promotion is over.
+const POLL: Duration = Duration::from_millis(3);
+
+/// A member.
+#[derive(Debug, Clone)]
+pub struct MemberEndpoint {
+    /// Its name.
+    pub name: MemberName,
+    /// PostgreSQL.
+    pub postgres: SocketAddr,
+    /// Patroni's REST API.
+    pub patroni: SocketAddr,
+}
+
+/// A region's cluster, and as whom to manage it.
+#[derive(Debug, Clone)]
+pub struct PatroniConfig {
+    /// Its members.
+    pub members: Vec<MemberEndpoint>,
+    /// The other region's members: a divergence is read against them.
+    pub peers: Vec<MemberEndpoint>,
+    /// The application's database; management itself uses `postgres`.
+    pub database: String,
+    /// The management user.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// The REST API's user.
+    pub patroni_user: String,
+    /// Its password.
+    pub patroni_password: Secret,
+}
+
+/// A region's cluster.
+#[derive(Clone)]
+pub struct PatroniCluster(Arc<Inner>);
+
+struct Inner {
+    config: PatroniConfig,
+    http: reqwest::Client,
+    sessions: BTreeMap<MemberName, Session>,
+    /// The leader as it was last seen; asked anew when it does not answer.
+    leader: Mutex<Option<MemberName>>,
+}
+
+impl PatroniCluster {
+    /// A cluster; nothing is connected yet.
+    #[must_use]
+    pub fn new(config: PatroniConfig, http: reqwest::Client) -> Self {
+        let sessions = config
+            .members
+            .iter()
+            .map(|m| (m.name.clone(), Session::new(login(&config, m, "postgres"))))
+            .collect();
+        Self(Arc::new(Inner { config, http, sessions, leader: Mutex::new(None) }))
+    }
+
+    pub(super) fn config(&self) -> &PatroniConfig {
+        &self.0.config
+    }
+
+    /// The cluster as the first member that answers describes it.
+    async fn cluster(&self) -> Result<Cluster, String> {
+        let mut asks = JoinSet::new();
+        for member in &self.0.config.members {
+            let request = self.0.http.get(format!("http://{}/cluster", member.patroni));
+            asks.spawn(async move {
+                let answer = request.send().await.map_err(|e| describe(&e))?;
+                answer.json::<Cluster>().await.map_err(|e| describe(&e))
+            });
+        }
+        let mut why = "it has no members".to_owned();
+        while let Some(joined) = asks.join_next().await {
+            match joined {
+                Ok(Ok(cluster)) => {
+                    *self.0.leader.lock().await = cluster.leader().cloned();
+                    return Ok(cluster);
+                }
+                Ok(Err(error)) => why = error,
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(format!("no member's Patroni answers: {why}"))
+    }
+
+    /// The leader's session, by what was last known of who leads.
+    pub(super) async fn leader(&self) -> Result<(MemberName, &Session), PortError> {
+        let known = self.0.leader.lock().await.clone();
+        let name = match known {
+            Some(name) => Some(name),
+            None => self.cluster().await.map_err(PortError::Refused)?.leader().cloned(),
+        };
+        let name = name.ok_or_else(|| PortError::Refused("the cluster has no leader".to_owned()))?;
+        let session = self.0.sessions.get(&name);
+        let session = session.ok_or_else(|| {
+            PortError::Refused(format!("the cluster's leader {name} is not in the manifest"))
+        })?;
+        Ok((name, session))
+    }
+
+    /// Forget who leads: whoever was thought to does not answer.
+    pub(super) async fn forget_leader(&self) {
+        *self.0.leader.lock().await = None;
+    }
+
+    /// The leader's word about itself. A leader that does not answer is looked for anew, once.
+    pub(super) async fn state(&self) -> Result<State, PortError> {
+        let (_, session) = self.leader().await?;
+        match session.ask(map::STATE_SQL).await {
+            Ok(rows) => read_state(&rows),
+            Err(SqlError::Refused { message, at }) => Err(PortError::Refused(format!("{at}: {message}"))),
+            Err(SqlError::Connect { .. } | SqlError::Lost { .. }) => {
+                self.forget_leader().await;
+                let (_, session) = self.leader().await?;
+                read_state(&session.ask(map::STATE_SQL).await?)
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<DatabaseObservation, String> {
+        let cluster = self.cluster().await?;
+        let state = match cluster.leader() {
+            Some(_) => self.state().await.ok(),
+            None => None,
+        };
+        Ok(map::observation(&cluster, state.as_ref()))
+    }
+
+    /// Change the cluster's configuration through its leader, whose loop that wakes.
+    async fn configure(&self, change: &serde_json::Value) -> Result<(), PortError> {
+        let (name, _) = self.leader().await?;
+        let member = self.0.config.members.iter().find(|m| m.name == name);
+        let member = member.ok_or_else(|| PortError::Refused(format!("{name} is not in the manifest")))?;
+        let config = &self.0.config;
+        let request = self
+            .0
+            .http
+            .patch(format!("http://{}/config", member.patroni))
+            .basic_auth(&config.patroni_user, Some(config.patroni_password.reveal()))
+            .timeout(CONFIGURE)
+            .json(change);
+        let answer = request.send().await.map_err(|e| {
+            let what = format!("Patroni of {name}: {}", describe(&e));
+            if e.is_connect() { PortError::Refused(what) } else { PortError::Unknown(what) }
+        })?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let status = answer.status();
+        let body = answer.text().await.unwrap_or_default();
+        Err(PortError::Refused(format!("Patroni of {name} answers {status}: {}", body.trim())))
+    }
+}
+
+pub(super) fn login(config: &PatroniConfig, member: &MemberEndpoint, database: &str) -> Login {
+    Login {
+        at: member.postgres,
+        database: database.to_owned(),
+        user: config.user.clone(),
+        password: config.password.clone(),
+    }
+}
+
+fn read_state(rows: &[tokio_postgres::SimpleQueryRow]) -> Result<State, PortError> {
+    let row = rows.first().ok_or_else(|| PortError::Unknown("the leader answered no row".to_owned()))?;
+    let cells: Vec<Option<&str>> = (0..row.len()).map(|i| row.get(i)).collect();
+    State::read(&cells).map_err(PortError::Refused)
+}
+
+fn describe(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[async_trait]
+impl Database for PatroniCluster {
+    async fn observe(&self) -> Observed<DatabaseObservation> {
+        observed(self.look().await)
+    }
+
+    async fn checkpoint(&self) -> Result<(), PortError> {
+        // A session of its own: a checkpoint takes seconds, and others ask the leader meanwhile.
+        let (name, _) = self.leader().await?;
+        let member = self.0.config.members.iter().find(|m| m.name == name);
+        let member = member.ok_or_else(|| PortError::Refused(format!("{name} is not in the manifest")))?;
+        let session = Session::new(login(&self.0.config, member, "postgres"));
+        session.ask_within("CHECKPOINT", CHECKPOINT).await?;
+        Ok(())
+    }
+
+    async fn stand_down(&self, follow: SocketAddr) -> Result<(), PortError> {
+        let standby = json!({
+            "host": follow.ip().to_string(),
+            "port": follow.port(),
+            "create_replica_methods": ["basebackup"],
+        });
+        self.configure(&json!({ "standby_cluster": standby })).await
+    }
+
+    async fn promote(&self) -> Result<Position, PortError> {
+        let deadline = Instant::now() + PROMOTED_WITHIN;
+        // First the manager, so that it agrees; then the server itself, which would otherwise wait for
+        // the manager's loop. Whichever of the two promotes first, the other finds it done.
+        self.configure(&json!({ "standby_cluster": null })).await?;
+        let (_, session) = self.leader().await?;
+        match session.ask("SELECT pg_promote(false) WHERE pg_is_in_recovery()").await {
+            Ok(_) | Err(SqlError::Refused { .. }) => {}
+            Err(error) => tracing::debug!(%error, "pg_promote not answered; the manager promotes"),
+        }
+        loop {
+            if let Ok(state) = self.state().await
+                && !state.in_recovery
+                && let Some(position) = state.position
+            {
+                return Ok(position);
+            }
+            if Instant::now() >= deadline {
+                let ms = PROMOTED_WITHIN.as_millis();
+                return Err(PortError::Unknown(format!("promoted, but not writable within {ms} ms")));
+            }
+            sleep(POLL).await;
+        }
+    }
+}
+
+/// A client for REST calls: short time-outs, kept connections.
+///
+/// # Errors
+/// When the HTTP library can't be set up.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .connect_timeout(crate::CONNECT)
+        .timeout(ANSWER)
+        .tcp_nodelay(true)
+        .no_proxy()
+        .build()
+}

@@ -1,0 +1,356 @@
+//! What a returned region wrote past the fork, saved as lines of JSON before a rewind destroys it.
+//!
+//! Read from the region itself: its log says which transactions committed after the fork and which tables
+//! they touched (`pg_walinspect`), its tables hold the rows. Deleted rows are in no table any more; they
+//! are looked up at the active region, which still has those that nobody changed there since. What can't
+//! be found is counted and said, never left out in silence.
+//!
+//! It leaves out other databases than the application's, and sequences.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use bascule_core::ports::{Divergence, PortError};
+use bascule_core::position::{Lsn, Position, Timeline};
+use serde_json::{Value, json};
+use tokio_postgres::SimpleQueryRow;
+
+use super::client::{PatroniCluster, login};
+use crate::sql::{Session, SqlError};
+
+/// Rows read of one table: they are held in memory at once, 1 KB each on average makes 100 MB.
+const ROWS_MAX: usize = 100_000;
+/// Reading a log of hours and scanning the tables it touched; the step's bound (10 min) is the real one.
+const READ: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// A table that was written to past the fork.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Table {
+    /// Quoted, with its schema.
+    name: String,
+    deletes: u64,
+    /// Quoted columns of the primary key; empty if it has none.
+    key: Vec<String>,
+}
+
+pub(super) async fn save(
+    cluster: &PatroniCluster,
+    fork: Position,
+    into: &Path,
+) -> Result<Divergence, PortError> {
+    let (name, session) = cluster.leader().await?;
+    let state = cluster.state().await?;
+    let end = state.end().map_err(PortError::Refused)?.position;
+    let histories = histories(cluster, session, end.timeline).await?;
+    let fork = histories.map_or(fork, |(own, peer)| common(&own, &peer).unwrap_or(fork));
+    let config = cluster.config();
+    let member = config.members.iter().find(|m| m.name == name);
+    let member = member.ok_or_else(|| PortError::Refused(format!("{name} is not in the manifest")))?;
+    let here = Session::new(login(config, member, &config.database));
+
+    let xids = committed(&here, fork.lsn, end.lsn).await?;
+    if xids.is_empty() {
+        return Ok(Divergence {
+            file: None,
+            rows: 0,
+            note: format!("its log goes on from the fork at {fork} to {end} without any committed write"),
+        });
+    }
+    let tables = tables(&here, fork.lsn, end.lsn).await?;
+    let mut file = create(into)?;
+    let mut saved = Saved::default();
+    let header = json!({
+        "version": 1, "member": name, "fork": fork.to_string(), "end": end.to_string(),
+        "transactions": xids.len(), "database": config.database,
+    });
+    write(&mut file, &header)?;
+    for table in &tables {
+        saved.add(written_rows(&here, table, &xids, &mut file).await?);
+        if table.deletes > 0 {
+            let peers = peer_session(cluster).await;
+            saved.deletes += table.deletes;
+            saved.keyed += deleted_rows(&here, peers.as_ref(), table, &xids, &mut file).await?;
+        }
+    }
+    file.sync_all().map_err(|e| refused(into, &e))?;
+    Ok(Divergence {
+        file: Some(into.display().to_string()),
+        rows: saved.rows + saved.keyed,
+        note: saved.note(&xids, fork),
+    })
+}
+
+#[derive(Debug, Default)]
+struct Saved {
+    rows: u64,
+    deletes: u64,
+    keyed: u64,
+    cut: bool,
+}
+
+impl Saved {
+    fn add(&mut self, rows: usize) {
+        self.rows += rows as u64;
+        self.cut |= rows >= ROWS_MAX;
+    }
+
+    fn note(&self, xids: &[u32], fork: Position) -> String {
+        let mut note = format!(
+            "{} transactions committed here after the fork at {fork}; saved {} written and {} deleted rows",
+            xids.len(),
+            self.rows,
+            self.keyed
+        );
+        if self.keyed < self.deletes {
+            note += &format!("; {} deletes could not be told by key", self.deletes - self.keyed);
+        }
+        if self.cut {
+            note += &format!("; a table has more than {ROWS_MAX} such rows, the rest is NOT saved");
+        }
+        note
+    }
+}
+
+fn refused(path: &Path, error: &std::io::Error) -> PortError {
+    PortError::Refused(format!("{}: {error}", path.display()))
+}
+
+fn create(path: &Path) -> Result<std::fs::File, PortError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| refused(folder, &e))?;
+    }
+    // Users' rows: only the owner reads them. A second attempt writes the file anew.
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|e| refused(path, &e))
+}
+
+fn write(file: &mut std::fs::File, line: &Value) -> Result<(), PortError> {
+    writeln!(file, "{line}").map_err(|e| PortError::Refused(format!("can't write the divergence: {e}")))
+}
+
+fn text(row: &SimpleQueryRow, index: usize) -> &str {
+    row.get(index).unwrap_or_default()
+}
+
+/// Transactions (and subtransactions) that wrote rows past the fork and committed.
+async fn committed(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<u32>, SqlError> {
+    let sql = format!(
+        "WITH wrote AS (
+             SELECT DISTINCT xid FROM pg_get_wal_records_info('{from}', '{to}')
+             WHERE resource_manager IN ('Heap', 'Heap2') AND xid::text <> '0')
+         SELECT xid FROM wrote,
+             LATERAL (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric AS next) AS now
+         WHERE pg_xact_status(
+             (div(now.next, 4294967296) * 4294967296 + xid::text::numeric
+              - CASE WHEN xid::text::numeric > mod(now.next, 4294967296) THEN 4294967296 ELSE 0 END
+             )::text::xid8) = 'committed'"
+    );
+    let rows = here.ask_within(&sql, READ).await?;
+    Ok(rows.iter().filter_map(|row| text(row, 0).parse().ok()).collect())
+}
+
+/// Tables of this database that were written to past the fork, with their deletes.
+async fn tables(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<Table>, SqlError> {
+    let sql = format!(
+        "WITH touched AS (
+             SELECT (regexp_match(block_ref, 'rel (\\d+)/(\\d+)/(\\d+)'))::oid[] AS rel,
+                    record_type LIKE 'DELETE%' AS deletes
+             FROM pg_get_wal_records_info('{from}', '{to}')
+             WHERE resource_manager IN ('Heap', 'Heap2') AND block_ref LIKE '%rel %'),
+         counted AS (
+             SELECT rel, count(*) FILTER (WHERE deletes) AS deletes FROM touched
+             WHERE rel[2] = (SELECT oid FROM pg_database WHERE datname = current_database())
+             GROUP BY rel)
+         SELECT format('%I.%I', n.nspname, c.relname), counted.deletes,
+                coalesce((SELECT json_agg(quote_ident(a.attname)) FROM pg_index i
+                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+                    WHERE i.indrelid = c.oid AND i.indisprimary), '[]')
+         FROM counted
+         JOIN pg_class c ON c.oid = pg_filenode_relation(
+             CASE WHEN rel[1] = (SELECT dattablespace FROM pg_database WHERE datname = current_database())
+                  THEN 0 ELSE rel[1] END, rel[3])
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+         ORDER BY 1"
+    );
+    let rows = here.ask_within(&sql, READ).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Table {
+            name: text(row, 0).to_owned(),
+            deletes: text(row, 1).parse().unwrap_or(0),
+            key: serde_json::from_str(text(row, 2)).unwrap_or_default(),
+        })
+        .collect())
+}
+
+/// The key of a row as a JSON object, or null.
+fn key_sql(table: &Table) -> String {
+    if table.key.is_empty() {
+        return "NULL".to_owned();
+    }
+    let pairs: Vec<_> =
+        table.key.iter().map(|column| format!("'{}', t.{column}", column.replace('\'', "''"))).collect();
+    format!("json_build_object({})", pairs.join(", "))
+}
+
+fn xid_list(xids: &[u32]) -> String {
+    let list: Vec<_> = xids.iter().map(u32::to_string).collect();
+    format!("'{{{}}}'::xid[]", list.join(","))
+}
+
+/// Rows whose present version was written by one of the transactions.
+async fn written_rows(
+    here: &Session,
+    table: &Table,
+    xids: &[u32],
+    file: &mut std::fs::File,
+) -> Result<usize, PortError> {
+    let sql = format!(
+        "SELECT {}, row_to_json(t) FROM {} AS t WHERE t.xmin = ANY ({}) LIMIT {ROWS_MAX}",
+        key_sql(table),
+        table.name,
+        xid_list(xids)
+    );
+    let rows = here.ask_within(&sql, READ).await?;
+    for row in &rows {
+        write(file, &line(table, "insert_or_update", text(row, 0), text(row, 1)))?;
+    }
+    Ok(rows.len())
+}
+
+fn line(table: &Table, operation: &str, key: &str, row: &str) -> Value {
+    let value = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    json!({ "table": table.name, "operation": operation, "key": value(key), "row": value(row) })
+}
+
+async fn peer_session(cluster: &PatroniCluster) -> Option<Session> {
+    let config = cluster.config();
+    for member in &config.peers {
+        let session = Session::new(login(config, member, &config.database));
+        if let Ok(rows) = session.ask("SELECT pg_is_in_recovery()").await
+            && rows.first().is_some_and(|row| row.get(0) == Some("f"))
+        {
+            return Some(session);
+        }
+    }
+    None
+}
+
+/// Rows that the active region has unchanged since before the fork, and that are missing here.
+async fn deleted_rows(
+    here: &Session,
+    peer: Option<&Session>,
+    table: &Table,
+    xids: &[u32],
+    file: &mut std::fs::File,
+) -> Result<u64, PortError> {
+    let (Some(peer), Some(first), false) = (peer, xids.iter().min(), table.key.is_empty()) else {
+        return Ok(0);
+    };
+    let key = key_sql(table);
+    let own_keys = here.ask_within(&format!("SELECT {key} FROM {} AS t", table.name), READ).await?;
+    let own: BTreeSet<&str> = own_keys.iter().map(|row| text(row, 0)).collect();
+    let sql =
+        format!("SELECT {key}, row_to_json(t) FROM {} AS t WHERE t.xmin::text::bigint < {first}", table.name);
+    let mut keyed = 0;
+    for row in peer.ask_within(&sql, READ).await?.iter().filter(|row| !own.contains(text(row, 0))) {
+        write(file, &line(table, "delete", text(row, 0), text(row, 1)))?;
+        keyed += 1;
+    }
+    Ok(keyed)
+}
+
+/// Timelines from the first to the present one, each with where it was left.
+type History = Vec<(Timeline, Option<Lsn>)>;
+
+/// Both regions' histories, if both can be read.
+async fn histories(
+    cluster: &PatroniCluster,
+    session: &Session,
+    timeline: Timeline,
+) -> Result<Option<(History, History)>, PortError> {
+    let own = history(session, timeline).await?;
+    let Some(peer) = peer_session(cluster).await else { return Ok(None) };
+    let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int";
+    let rows = peer.ask(sql).await?;
+    let timeline = rows.first().and_then(|row| text(row, 0).parse().ok()).map(Timeline);
+    let timeline =
+        timeline.ok_or_else(|| PortError::Refused("the active region's timeline is unknown".to_owned()))?;
+    Ok(Some((own, history(&peer, timeline).await?)))
+}
+
+async fn history(session: &Session, timeline: Timeline) -> Result<History, PortError> {
+    if timeline.0 <= 1 {
+        return Ok(vec![(timeline, None)]);
+    }
+    let rows = session.ask(&format!("SELECT pg_read_file('pg_wal/{:08X}.history')", timeline.0)).await?;
+    let mut history = parse_history(rows.first().map_or("", |row| text(row, 0)));
+    history.push((timeline, None));
+    Ok(history)
+}
+
+fn parse_history(text: &str) -> History {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((Timeline(words.next()?.parse().ok()?), Some(words.next()?.parse().ok()?)))
+        })
+        .collect()
+}
+
+/// Where two histories part: the first timeline that they left at different places, at the earlier one. If
+/// they agree to the end, they parted where their last timeline began: both are primaries.
+fn common(own: &History, peer: &History) -> Option<Position> {
+    let mut began = None;
+    for ((timeline, left), (other, other_left)) in own.iter().zip(peer) {
+        if timeline != other {
+            break;
+        }
+        match (left, other_left) {
+            (Some(a), Some(b)) if a == b => began = Some(Position { timeline: *timeline, lsn: *a }),
+            (Some(a), Some(b)) => return Some(Position { timeline: *timeline, lsn: (*a).min(*b) }),
+            (Some(lsn), None) | (None, Some(lsn)) => {
+                return Some(Position { timeline: *timeline, lsn: *lsn });
+            }
+            (None, None) => break,
+        }
+    }
+    began
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(text: &str, last: u32) -> History {
+        let mut history = parse_history(text);
+        history.push((Timeline(last), None));
+        history
+    }
+
+    fn at(timeline: u32, lsn: &str) -> Option<Position> {
+        Some(Position { timeline: Timeline(timeline), lsn: lsn.parse().unwrap() })
+    }
+
+    #[test]
+    fn histories_part_at_the_earlier_end_of_the_first_timeline_they_left_differently() {
+        let own = history("1 0/60 x", 2);
+        let peer = history("1 0/50 x", 2);
+        assert_eq!(common(&own, &peer), at(1, "0/50"), "both called their new timeline 2");
+        let moved_on = history("1 0/50 x\n2 0/70 x", 3);
+        assert_eq!(common(&own, &moved_on), at(1, "0/50"), "the active region failed over inside since");
+    }
+
+    #[test]
+    fn a_region_that_never_left_parts_where_the_other_left() {
+        assert_eq!(common(&history("", 1), &history("1 0/50 x", 2)), at(1, "0/50"));
+    }
+
+    #[test]
+    fn equal_histories_part_where_the_last_timeline_began() {
+        assert_eq!(common(&history("1 0/50 x", 2), &history("1 0/50 x", 2)), at(1, "0/50"));
+    }
+}

@@ -1,0 +1,6 @@
+//! The pool: PgBouncer's console (`PAUSE`, `RESUME`, `SHOW`; PgBouncer 1.18 usage, "Admin console").
+
+mod client;
+mod map;
+
+pub use client::{PgbouncerPool, PoolConfig};

@@ -1,0 +1,131 @@
+//! One warm SQL session: made at first use, kept, made anew when it broke.
+//!
+//! It speaks the simple query protocol only, which PgBouncer's console understands too. The race it
+//! handles: the server closes the session while it idles; a statement that was not sent yet is then sent
+//! on a new one, and a statement that was sent is reported as unknown, never sent twice.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bascule_core::ports::PortError;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+use crate::{ANSWER, CONNECT, Secret};
+
+/// Why a statement has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SqlError {
+    /// No session could be made: nothing was sent.
+    #[error("{at}: {why}")]
+    Connect { at: SocketAddr, why: String },
+    /// The server refused the statement.
+    #[error("{at}: {message}")]
+    Refused { at: SocketAddr, message: String },
+    /// The session broke, or the answer did not come in time.
+    #[error("{at}: {why}")]
+    Lost { at: SocketAddr, why: String },
+}
+
+impl From<SqlError> for PortError {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Connect { .. } | SqlError::Refused { .. } => PortError::Refused(error.to_string()),
+            SqlError::Lost { .. } => PortError::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Where and as whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub at: SocketAddr,
+    pub database: String,
+    pub user: String,
+    pub password: Secret,
+}
+
+/// A session.
+pub(crate) struct Session {
+    login: Login,
+    client: Mutex<Option<Client>>,
+}
+
+impl Session {
+    pub(crate) fn new(login: Login) -> Self {
+        Self { login, client: Mutex::new(None) }
+    }
+
+    /// Run a statement, within [`ANSWER`].
+    pub(crate) async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, SqlError> {
+        self.ask_within(sql, ANSWER).await
+    }
+
+    /// Run a statement, within a bound that the caller derives.
+    pub(crate) async fn ask_within(
+        &self,
+        sql: &str,
+        bound: Duration,
+    ) -> Result<Vec<SimpleQueryRow>, SqlError> {
+        let at = self.login.at;
+        let mut slot = self.client.lock().await;
+        let client = match slot.take().filter(|c| !c.is_closed()) {
+            Some(client) => client,
+            None => self.connect().await?,
+        };
+        match timeout(bound, client.simple_query(sql)).await {
+            Ok(Ok(messages)) => {
+                *slot = Some(client);
+                Ok(messages.into_iter().filter_map(row).collect())
+            }
+            Ok(Err(error)) => match error.as_db_error() {
+                Some(refusal) if !client.is_closed() => {
+                    let message = refusal.message().to_owned();
+                    *slot = Some(client);
+                    Err(SqlError::Refused { at, message })
+                }
+                Some(refusal) => Err(SqlError::Lost { at, why: refusal.message().to_owned() }),
+                None => Err(SqlError::Lost { at, why: describe(&error) }),
+            },
+            Err(_) => Err(SqlError::Lost { at, why: format!("no answer within {} ms", bound.as_millis()) }),
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, SqlError> {
+        let Login { at, database, user, password } = &self.login;
+        let failed = |why: String| SqlError::Connect { at: *at, why };
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(at.ip().to_string())
+            .port(at.port())
+            .dbname(database)
+            .user(user)
+            .password(password.reveal())
+            .application_name("bascule")
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(ANSWER);
+        let connecting = timeout(ANSWER, config.connect(NoTls)).await;
+        let (client, connection) = connecting
+            .map_err(|_| failed(format!("no session within {} ms", ANSWER.as_millis())))?
+            .map_err(|e| failed(describe(&e)))?;
+        // Ends when the client is dropped or the session breaks; the statement under way then says so.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(client)
+    }
+}
+
+fn row(message: SimpleQueryMessage) -> Option<SimpleQueryRow> {
+    match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    }
+}
+
+/// The error with its cause: tokio-postgres' own text is only "error connecting to server".
+fn describe(error: &tokio_postgres::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
