@@ -1,6 +1,6 @@
 //! Where tenures and journals are kept: in memory for tests, in SQLite for one controller.
 //!
-//! Both obey one conformance suite (`tests/conformance.rs`). The rules live in `rules`, so that two stores can't
+//! Both obey one conformance suite (`tests/it/conformance.rs`). The rules live in `rules`, so that two stores can't
 //! read them differently.
 
 mod memory;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bascule_core::id::{OperationId, RegionName, Term};
+use bascule_core::id::{OperationId, RegionName, SiteName, Term};
 use bascule_core::ports::{Entry, Grip, Header, Journal, JournalStore, StoreError, TenureStore};
 use bascule_core::tenure::{self, Tenure};
 use bascule_core::time::Timestamp;
@@ -13,27 +13,36 @@ use bascule_core::time::Timestamp;
 use crate::rules::{self, Standing};
 
 /// A store in memory.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<State>>);
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    site: SiteName,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     tenure: Option<Tenure>,
     dark: BTreeMap<RegionName, Timestamp>,
+    /// Oldest first, each with whether it is open.
     operations: Vec<(Journal, bool)>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store of a site.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(site: SiteName) -> Self {
+        Self { site, state: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No method leaves the state half-changed, so one that panicked has not either.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What appends to an operation are held against.
+fn standing((journal, open): &(Journal, bool)) -> Standing {
+    Standing { term: journal.term, length: journal.entries.len() as u64, open: *open }
 }
 
 impl State {
@@ -76,23 +85,19 @@ impl JournalStore for MemoryStore {
     async fn begin(&self, header: &Header) -> Result<Term, StoreError> {
         let mut state = self.state();
         let open = state.operations.iter().find(|(_, open)| *open).map(|(j, _)| j.header.id.clone());
-        rules::may_begin(header, state.tenure.as_ref(), open.as_ref())?;
-        if state.find(&header.id).is_ok() {
-            return Err(StoreError::Busy(header.id.clone()));
-        }
-        let journal = Journal { header: header.clone(), term: Term(1), entries: Vec::new() };
+        let used = state.find(&header.id).ok().map(|operation| standing(operation));
+        rules::may_begin(header, &self.site, state.tenure.as_ref(), open.as_ref(), used)?;
+        let journal = Journal { header: header.clone(), term: rules::FIRST, entries: Vec::new() };
         state.operations.push((journal, true));
-        Ok(Term(1))
+        Ok(rules::FIRST)
     }
 
     async fn claim(&self, id: &OperationId) -> Result<Term, StoreError> {
         let mut state = self.state();
-        let (journal, open) = state.find(id)?;
-        if !*open {
-            return Err(StoreError::Fenced(format!("{id} has ended")));
-        }
-        journal.term = Term(journal.term.0 + 1);
-        Ok(journal.term)
+        let operation = state.find(id)?;
+        let term = rules::claimed(id, &standing(operation))?;
+        operation.0.term = term;
+        Ok(term)
     }
 
     async fn append(
@@ -104,17 +109,19 @@ impl JournalStore for MemoryStore {
     ) -> Result<(), StoreError> {
         let mut state = self.state();
         let tenure = state.tenure.clone();
-        let (journal, open) = state.find(id)?;
-        let standing = Standing { term: journal.term, length: journal.entries.len() as u64, open: *open };
-        rules::may_append(id, grip, at, &standing, tenure.as_ref())?;
-        journal.entries.extend_from_slice(entries);
-        *open = !rules::closes(entries);
+        let operation = state.find(id)?;
+        rules::may_append(id, grip, at, &standing(operation), tenure.as_ref())?;
+        if rules::ended_early(entries) {
+            return Err(rules::has_ended(id));
+        }
+        operation.0.entries.extend_from_slice(entries);
+        operation.1 = !rules::closes(entries);
         Ok(())
     }
 
     async fn read(&self, id: &OperationId) -> Result<Journal, StoreError> {
         let journal = self.state().find(id)?.0.clone();
-        rules::intact(journal)
+        rules::intact(id, journal)
     }
 
     async fn list(&self, limit: u32) -> Result<Vec<(Header, bool)>, StoreError> {

@@ -1,37 +1,67 @@
 //! What a store refuses, whatever it is made of. Invariant: an append is durable only if its grip is
 //! current at the instant of the write; the caller holds its own lock or transaction around these checks.
 
-use bascule_core::id::{OperationId, Term};
+use bascule_core::id::{OperationId, SiteName, Term};
 use bascule_core::operation::{Event, Operation};
 use bascule_core::ports::{Entry, Grip, Header, Journal, StoreError};
 use bascule_core::tenure::Tenure;
 
-/// May an operation begin?
+/// The term of the controller that begins an operation.
+pub(crate) const FIRST: Term = Term(1);
+
+/// May an operation begin? `open` is the one that is open, `used` what already bears its name.
 pub(crate) fn may_begin(
     header: &Header,
+    site: &SiteName,
     tenure: Option<&Tenure>,
     open: Option<&OperationId>,
+    used: Option<Standing>,
 ) -> Result<(), StoreError> {
+    let Header { id, plan, .. } = header;
     if let Some(open) = open {
         return Err(StoreError::Busy(open.clone()));
     }
-    if header.plan_hash != header.plan.hash() {
-        return Err(StoreError::Damaged(format!(
-            "the plan of {} does not have the hash it was pinned by",
-            header.id
-        )));
+    if let Some(used) = used {
+        return Err(StoreError::Conflict { operation: id.clone(), expected: 0, found: used.length });
     }
-    header.plan.validate().map_err(|e| StoreError::Damaged(e.to_string()))?;
+    well_formed(header)?;
+    if &plan.site != site {
+        let text = format!("the plan of {id} is for site {}, this is the store of {site}", plan.site);
+        return Err(StoreError::Damaged(text));
+    }
     let Some(tenure) = tenure else {
         return Err(bascule_core::tenure::Illegal::NotFounded.into());
     };
-    if tenure.epoch != header.plan.base {
-        return Err(StoreError::Fenced(format!(
-            "the plan was made on epoch {}, but epoch {} has begun",
-            header.plan.base, tenure.epoch
-        )));
+    if tenure.epoch != plan.base {
+        let text = format!("the plan was made on epoch {}, but epoch {} has begun", plan.base, tenure.epoch);
+        return Err(StoreError::Fenced(text));
     }
     Ok(())
+}
+
+/// Whether the plan is one, and the one that was pinned.
+fn well_formed(header: &Header) -> Result<(), StoreError> {
+    let Header { id, plan, plan_hash, .. } = header;
+    plan.validate().map_err(|e| StoreError::Damaged(format!("the plan of {id}: {e}")))?;
+    if plan_hash != &plan.hash() {
+        let text = format!("the plan of {id} does not have the hash it was pinned by");
+        return Err(StoreError::Damaged(text));
+    }
+    Ok(())
+}
+
+/// The term of the controller that takes an operation over.
+pub(crate) fn claimed(id: &OperationId, standing: &Standing) -> Result<Term, StoreError> {
+    if !standing.open {
+        return Err(has_ended(id));
+    }
+    let next = standing.term.0.checked_add(1);
+    next.map(Term).ok_or_else(|| StoreError::Damaged(format!("{id} has the last term there is")))
+}
+
+/// An operation that is over takes nothing.
+pub(crate) fn has_ended(id: &OperationId) -> StoreError {
+    StoreError::Fenced(format!("{id} has ended"))
 }
 
 /// What of an operation an append is held against.
@@ -61,7 +91,7 @@ pub(crate) fn may_append(
         return Err(StoreError::Fenced(format!("the site's epoch is {current}, yours {}", grip.epoch)));
     }
     if !standing.open {
-        return Err(StoreError::Fenced(format!("{id} has ended")));
+        return Err(has_ended(id));
     }
     if at != standing.length {
         return Err(StoreError::Conflict { operation: id.clone(), expected: at, found: standing.length });
@@ -74,14 +104,18 @@ pub(crate) fn closes(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| matches!(entry.event, Event::Ended { .. }))
 }
 
+/// Whether something follows the end of the operation.
+pub(crate) fn ended_early(entries: &[Entry]) -> bool {
+    entries.split_last().is_some_and(|(_, before)| closes(before))
+}
+
 /// Hold a journal that was read to what it must be.
-pub(crate) fn intact(journal: Journal) -> Result<Journal, StoreError> {
-    let Header { id, plan, plan_hash, .. } = &journal.header;
-    plan.validate().map_err(|e| StoreError::Damaged(format!("{id}: {e}")))?;
-    if plan_hash != &plan.hash() {
-        return Err(StoreError::Damaged(format!("the plan of {id} does not have the hash it was pinned by")));
+pub(crate) fn intact(id: &OperationId, journal: Journal) -> Result<Journal, StoreError> {
+    if &journal.header.id != id {
+        return Err(StoreError::Damaged(format!("the beginning of {id} is that of {}", journal.header.id)));
     }
-    let mut state = Operation::new(plan.clone());
+    well_formed(&journal.header)?;
+    let mut state = Operation::new(journal.header.plan.clone());
     for (number, entry) in journal.entries.iter().enumerate() {
         state = state
             .next(entry.event.clone())
