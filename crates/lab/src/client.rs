@@ -35,7 +35,7 @@ pub struct UpOptions {
 ///
 /// # Errors
 /// When one runs there already, something is not installed, or it does not become healthy; what was started is ended.
-pub fn up(options: &UpOptions, each: impl FnMut(&Reply)) -> anyhow::Result<LabPlan> {
+pub fn up(options: &UpOptions, mut each: impl FnMut(&Reply)) -> anyhow::Result<LabPlan> {
     check_installed(options)?;
     let dir = make_folder(&options.dir)?;
     let plan = LabPlan { with_app: options.with_app, ..LabPlan::new(&options.name, &dir) };
@@ -51,8 +51,11 @@ pub fn up(options: &UpOptions, each: impl FnMut(&Reply)) -> anyhow::Result<LabPl
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    match call(&dir, &Request::Watch, each) {
-        Ok(_) => Ok(plan),
+    match call(&dir, &Request::Watch, &mut each) {
+        Ok(ready) => {
+            each(&ready);
+            Ok(plan)
+        }
         Err(error) => {
             down(&dir, true)?;
             Err(error

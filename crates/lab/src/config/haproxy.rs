@@ -18,12 +18,16 @@ pub fn gate_at_boot() -> String {
 /// Configuration of a region's load balancer.
 #[must_use]
 pub fn config(plan: &LabPlan, region: &Region) -> String {
-    let ports = &plan.ports;
-    let peer = plan.peer_of(region);
-    let gate = layout::data(&region.lb).join("gate.map");
-    let gate = gate.display();
-    let lb = region.lb.address;
-    let mut text = format!(
+    let web = web(plan, region);
+    let servers = servers(plan, region);
+    let databases = database(plan, region, &servers);
+    let replication = replication(plan, region, &servers);
+    let metrics = metrics(plan, region);
+    [globals(plan, region), web, databases, replication, metrics].join("\n")
+}
+
+fn globals(plan: &LabPlan, region: &Region) -> String {
+    format!(
         "global
     log stdout format raw local0 warning
     stats socket ipv4@{lb}:{runtime} level admin
@@ -45,8 +49,15 @@ defaults
     srvtcpka-idle 5s
     srvtcpka-intvl 1s
     srvtcpka-cnt 3
+",
+        lb = region.lb.address,
+        runtime = plan.ports.haproxy_runtime,
+    )
+}
 
-frontend web
+fn web(plan: &LabPlan, region: &Region) -> String {
+    let mut text = format!(
+        "frontend web
     mode http
     bind {lb}:{web}
     timeout client 30s
@@ -68,16 +79,20 @@ backend web
     retry-on conn-failure
     default-server inter 500ms fall 2 rise 1
 ",
-        runtime = ports.haproxy_runtime,
-        web = ports.web,
+        lb = region.lb.address,
+        web = plan.ports.web,
     );
     for app in &region.apps {
-        let _ = writeln!(text, "    server {} {}:{} check", app.name, app.address, ports.app);
+        let _ = writeln!(text, "    server {} {}:{} check", app.name, app.address, plan.ports.app);
     }
-    let _ = write!(
-        text,
-        "
-frontend db
+    text
+}
+
+fn database(plan: &LabPlan, region: &Region, servers: &str) -> String {
+    let peer = plan.peer_of(region);
+    let gate = layout::data(&region.lb).join("gate.map");
+    format!(
+        "frontend db
     mode tcp
     bind {lb}:{postgres} tcp-ut 3s
     tcp-request connection reject if {{ str(db),map_str({gate},closed) -m str closed }}
@@ -92,32 +107,37 @@ frontend db_ingress
     default_backend db_local
 
 # Each rule of the check is a question of its own; a second (the keeper's: is the gate open for this epoch?) is added
-# by a further `http-check connect addr … port …` with its send and expect. 2 checks of 250 ms, with 250 ms for
-# each answer: a primary that stops being one is out, and its sessions are cut, after at most 0.75 s.
+# by a further `http-check connect addr … port …` with its send and expect. 2 checks of 250 ms: a node that
+# says it is no primary is out, and its sessions are cut, after 0.5 s; one that says nothing after 2.5 s, since Patroni
+# on a busy machine may take a second to answer and a false alarm would cost users their transactions.
 backend db_local
     mode tcp
     source {lb}
-    timeout check 250ms
+    timeout check 1s
     option httpchk
     http-check connect port {patroni}
     http-check send meth GET uri /primary
     http-check expect status 200
     default-server inter 250ms fall 2 rise 1 tcp-ut 3s on-marked-down shutdown-sessions
-",
-        postgres = ports.postgres,
-        ingress = ports.db_ingress,
-        patroni = ports.patroni,
-    );
-    servers(&mut text, plan, region);
-    let _ = write!(
-        text,
-        "
+{servers}
 backend db_remote
     mode tcp
     source {lb}
     server {peer_name} {peer_lb}:{ingress} tcp-ut 3s
+",
+        lb = region.lb.address,
+        gate = gate.display(),
+        postgres = plan.ports.postgres,
+        ingress = plan.ports.db_ingress,
+        patroni = plan.ports.patroni,
+        peer_name = peer.place.name(),
+        peer_lb = peer.lb.address,
+    )
+}
 
-frontend repl
+fn replication(plan: &LabPlan, region: &Region, servers: &str) -> String {
+    format!(
+        "frontend repl
     mode tcp
     bind {lb}:{replication}
     default_backend repl
@@ -135,32 +155,32 @@ backend repl
     http-check send meth GET uri /leader
     http-check expect status 200
     default-server inter 250ms fall 4 rise 1
-",
-        peer_name = peer.place.name(),
-        peer_lb = peer.lb.address,
-        ingress = ports.db_ingress,
-        replication = ports.replication,
+{servers}",
+        lb = region.lb.address,
+        replication = plan.ports.replication,
         replication_source = region.replication_source,
-        patroni = ports.patroni,
-    );
-    servers(&mut text, plan, region);
-    let _ = write!(
-        text,
-        "
-frontend metrics
+        patroni = plan.ports.patroni,
+    )
+}
+
+fn metrics(plan: &LabPlan, region: &Region) -> String {
+    format!(
+        "frontend metrics
     mode http
     bind {lb}:{metrics}
     timeout client 10s
     http-request use-service prometheus-exporter if {{ path /metrics }}
     http-request return status 404
 ",
-        metrics = ports.haproxy_metrics,
-    );
-    text
+        lb = region.lb.address,
+        metrics = plan.ports.haproxy_metrics,
+    )
 }
 
-fn servers(text: &mut String, plan: &LabPlan, region: &Region) {
-    for node in &region.nodes {
+/// The region's database nodes, as servers of a backend.
+fn servers(plan: &LabPlan, region: &Region) -> String {
+    region.nodes.iter().fold(String::new(), |mut text, node| {
         let _ = writeln!(text, "    server {} {}:{} check", node.name, node.address, plan.ports.postgres);
-    }
+        text
+    })
 }

@@ -13,8 +13,13 @@ use crate::secrets::Secrets;
 /// Configuration of one node.
 #[must_use]
 pub fn config(plan: &LabPlan, region: &Region, node: &Host, secrets: &Secrets) -> String {
+    [cluster(plan, region, node, secrets), postgresql(plan, node, secrets)].join("\n")
+}
+
+/// The member, its REST API, and what its cluster is made with.
+fn cluster(plan: &LabPlan, region: &Region, node: &Host, secrets: &Secrets) -> String {
     let ports = &plan.ports;
-    let mut text = format!(
+    format!(
         "scope: {scope}
 name: {name}
 
@@ -45,8 +50,24 @@ bootstrap:
     - locale: C.UTF-8
     - data-checksums
   post_bootstrap: {bootstrap}
+",
+        scope = region.scope,
+        name = node.name,
+        address = node.address,
+        rest = ports.patroni,
+        management = plan.names.management_role,
+        rest_password = secrets.get(Secret::PatroniRest),
+        dcs = region.dcs.address,
+        etcd = ports.etcd,
+        standby = standby_cluster(plan, region),
+        bootstrap = layout::conf("bootstrap.sh").display(),
+    )
+}
 
-postgresql:
+/// The database itself.
+fn postgresql(plan: &LabPlan, node: &Host, secrets: &Secrets) -> String {
+    format!(
+        "postgresql:
   listen: {address}:{postgres}
   connect_address: {address}:{postgres}
   data_dir: {data}
@@ -72,17 +93,8 @@ postgresql:
   parameters:
 {parameters}  pg_hba:
 {hba}",
-        scope = region.scope,
-        name = node.name,
         address = node.address,
-        rest = ports.patroni,
-        management = plan.names.management_role,
-        rest_password = secrets.get(Secret::PatroniRest),
-        dcs = region.dcs.address,
-        etcd = ports.etcd,
-        standby = standby_cluster(plan, region),
-        bootstrap = layout::conf("bootstrap.sh").display(),
-        postgres = ports.postgres,
+        postgres = plan.ports.postgres,
         data = layout::pgdata(node).display(),
         pgpass = layout::data(node).join("pgpass").display(),
         superuser = secrets.get(Secret::Superuser),
@@ -90,9 +102,7 @@ postgresql:
         rewind = secrets.get(Secret::Rewind),
         parameters = parameters(),
         hba = pg_hba(plan),
-    );
-    text.push_str("\ntags:\n  nofailover: false\n  noloadbalance: false\n");
-    text
+    )
 }
 
 /// The one difference between the regions of a new lab.
