@@ -13,6 +13,7 @@ pub mod control;
 pub mod delay;
 pub mod enter;
 pub mod fault;
+pub mod manifest;
 pub mod net;
 pub mod part;
 pub mod plan;
@@ -28,4 +29,4 @@ mod secrets;
 mod world;
 
 pub use enter::enter_command;
-pub use plan::LabPlan;
+pub use plan::{LabPlan, Secret};

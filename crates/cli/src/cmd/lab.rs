@@ -167,6 +167,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Up { which, venv, without_app } => {
             let options = UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app };
             let plan = client::up(&options, show_progress)?;
+            found(&plan)?;
             show_addresses(&plan);
             Ok(ExitCode::SUCCESS)
         }
@@ -197,6 +198,32 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Write the lab's manifest, and record which region is active: from here on it is a site like any other.
+fn found(plan: &LabPlan) -> anyhow::Result<()> {
+    let path = plan.dir.join(bascule_lab::manifest::FILE);
+    std::fs::write(&path, bascule_lab::manifest::manifest(plan)?.to_toml()).context("write the manifest")?;
+    let own = std::env::current_exe().context("find this program")?;
+    // A process of its own: it enters the lab's network, and this one stays outside.
+    let output = std::process::Command::new(own).arg("--manifest").arg(&path).arg("found").output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "found the site: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+/// Destroy a region, for a drill.
+///
+/// # Errors
+/// When the lab refuses.
+pub async fn break_region(dir: &Path, region: &bascule_core::id::RegionName) -> anyhow::Result<()> {
+    let request = Request::Break(Fault::region_loss(region.as_str())?);
+    let dir = dir.to_owned();
+    tokio::task::spawn_blocking(move || call(&dir, &request, |_| {})).await??;
+    Ok(())
 }
 
 impl FaultArgs {

@@ -1,0 +1,242 @@
+//! `bascule bench`: moves measured on a new lab, each beside the same move done by hand in the same run.
+//!
+//! It judges nothing: it prints medians, and ratios within the run, since machines differ and are noisy.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, bail};
+use bascule_drill::DrillReport;
+use bascule_engine::report::Report;
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use crate::cmd::print;
+
+/// Arguments of `bench`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Rounds: each has three switchovers, two moves by hand, and one region lost
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// The lab's folder
+    #[arg(long, default_value = "target/lab/bench")]
+    dir: PathBuf,
+    /// Where the medians go, as JSON
+    #[arg(long, default_value = "target/bench.json")]
+    out: PathBuf,
+    /// The script of the move by hand
+    #[arg(long, default_value = "infra/bench/by-hand.sh")]
+    script: PathBuf,
+}
+
+/// One measured thing.
+#[derive(Debug, Default, Serialize)]
+struct Measured {
+    unit: &'static str,
+    median: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    samples: Vec<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Bench {
+    version: u32,
+    rounds: u32,
+    /// Errors and losses are sums over all rounds.
+    errors_switchover: u64,
+    errors_by_hand: u64,
+    lost_switchover: Option<u64>,
+    lost_by_hand: Option<u64>,
+    lost_region_loss: Option<u64>,
+    double_writer_ms: Option<u64>,
+    measured: BTreeMap<String, Measured>,
+    /// Median milliseconds of each stretch of the hold.
+    hold: BTreeMap<String, Measured>,
+    ratios: BTreeMap<String, f64>,
+}
+
+/// Run it.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let me = Me { exe: std::env::current_exe()?, manifest: args.dir.join("bascule.toml") };
+    let dir = args.dir.to_string_lossy().into_owned();
+    me.show(&["lab", "up", "--dir", &dir])?;
+    let measured = measure(&me, args, &dir);
+    me.show(&["lab", "down", "--dir", &dir])?;
+    let bench = measured?;
+    if let Some(parent) = args.out.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(&args.out, serde_json::to_string_pretty(&bench)?)
+        .with_context(|| format!("write {}", args.out.display()))?;
+    print(&table(&bench));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Default)]
+struct Samples {
+    switchovers: Vec<DrillReport>,
+    by_hand: Vec<DrillReport>,
+    losses: Vec<DrillReport>,
+    reinstates: Vec<Report>,
+}
+
+fn measure(me: &Me, args: &Args, dir: &str) -> anyhow::Result<Bench> {
+    let (east, west) = ("us-east-2", "us-west-1");
+    let script = args.script.canonicalize().with_context(|| format!("find {}", args.script.display()))?;
+    let script = script.to_string_lossy().into_owned();
+    let mut got = Samples::default();
+    for round in 1..=args.rounds {
+        eprintln!("round {round} of {}", args.rounds);
+        for to in [west, east] {
+            got.switchovers.push(me.json(&["drill", "switchover", "--to", to, "--json"])?);
+        }
+        for to in [west, east] {
+            let argv = ["drill", "by-hand", "--to", to, "--script", &script, "--json"];
+            got.by_hand.push(me.json(&argv)?);
+        }
+        got.losses.push(me.json(&["drill", "region-loss", east, "--json"])?);
+        me.show(&["lab", "heal", east, "--dir", dir])?;
+        got.reinstates.push(me.json(&["reinstate", east, "--json"])?);
+        got.switchovers.push(me.json(&["drill", "switchover", "--to", east, "--json"])?);
+    }
+    let operations: Vec<Report> = me.json(&["history", "--json", "--limit", "1000"])?;
+    Ok(sum_up(args.rounds, &got, &operations))
+}
+
+#[allow(clippy::cast_precision_loss)] // milliseconds of a bench are far below 2^52
+fn sum_up(rounds: u32, got: &Samples, operations: &[Report]) -> Bench {
+    let ms = |values: Vec<Option<u64>>| {
+        Measured::of("ms", values.into_iter().flatten().map(|v| v as f64).collect())
+    };
+    let pauses = |drills: &[DrillReport]| ms(drills.iter().map(|d| d.write_pause_ms).collect());
+    let mut measured = BTreeMap::from([
+        ("switchover_write_pause".to_owned(), pauses(&got.switchovers)),
+        ("by_hand_write_pause".to_owned(), pauses(&got.by_hand)),
+        (
+            "failover_command_to_first_write".to_owned(),
+            ms(got.losses.iter().map(|d| d.detection_to_first_write_ms).collect()),
+        ),
+        ("failover_rto".to_owned(), ms(got.losses.iter().map(|d| d.rto_ms).collect())),
+        ("failover_rpo".to_owned(), ms(got.losses.iter().map(|d| d.rpo_ms).collect())),
+        ("reinstate".to_owned(), ms(got.reinstates.iter().map(|r| Some(r.took_us / 1000)).collect())),
+    ]);
+    let holds = operations.iter().filter(|o| o.kind == bascule_core::plan::Kind::Switchover);
+    let mut stretches: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut whole = Vec::new();
+    for operation in holds {
+        whole.extend(operation.hold_us.map(|us| us as f64 / 1000.0));
+        for stretch in &operation.hold {
+            // Both directions are the same stretch.
+            let name =
+                stretch.steps.replace(operation.from.as_str(), "old").replace(operation.to.as_str(), "new");
+            stretches.entry(name).or_default().push(stretch.took_us as f64 / 1000.0);
+        }
+    }
+    measured.insert("switchover_hold".to_owned(), Measured::of("ms", whole));
+    let hold = stretches.into_iter().map(|(name, v)| (name, Measured::of("ms", v))).collect();
+    let mut ratios = BTreeMap::new();
+    let median = |name: &str| measured.get(name).and_then(|m| m.median);
+    if let (Some(ours), Some(hand)) = (median("switchover_write_pause"), median("by_hand_write_pause")) {
+        ratios.insert("by_hand_write_pause / switchover_write_pause".to_owned(), hand / ours);
+    }
+    let all = || got.switchovers.iter().chain(&got.by_hand).chain(&got.losses);
+    let lost = |drills: &[DrillReport]| drills.iter().map(|d| d.lost_writes).sum::<Option<u64>>();
+    Bench {
+        version: 1,
+        rounds,
+        errors_switchover: got.switchovers.iter().map(|d| d.errors).sum(),
+        errors_by_hand: got.by_hand.iter().map(|d| d.errors).sum(),
+        lost_switchover: lost(&got.switchovers),
+        lost_by_hand: lost(&got.by_hand),
+        lost_region_loss: lost(&got.losses),
+        double_writer_ms: all().map(|d| d.double_writer_ms).sum::<Option<u64>>(),
+        measured,
+        hold,
+        ratios,
+    }
+}
+
+impl Measured {
+    fn of(unit: &'static str, mut samples: Vec<f64>) -> Self {
+        let given = samples.clone();
+        samples.sort_by(f64::total_cmp);
+        let middle = samples.len() / 2;
+        let median = match samples.len() {
+            0 => None,
+            n if n % 2 == 1 => Some(samples[middle]),
+            _ => Some(f64::midpoint(samples[middle - 1], samples[middle])),
+        };
+        Self { unit, median, min: samples.first().copied(), max: samples.last().copied(), samples: given }
+    }
+}
+
+fn table(bench: &Bench) -> String {
+    let show = |v: Option<f64>| v.map_or("unknown".to_owned(), |v| format!("{v:.1}"));
+    let count = |n: Option<u64>| n.map_or("unknown".to_owned(), |n| n.to_string());
+    let mut out = String::new();
+    let _ = writeln!(out, "\n{:<52} {:>3} {:>9} {:>9} {:>9}", "milliseconds", "n", "median", "min", "max");
+    let mut rows = |title: &str, all: &BTreeMap<String, Measured>| {
+        for (name, m) in all {
+            let _ = writeln!(
+                out,
+                "{title}{name:<50} {:>3} {:>9} {:>9} {:>9}",
+                m.samples.len(),
+                show(m.median),
+                show(m.min),
+                show(m.max)
+            );
+        }
+    };
+    rows("  ", &bench.measured);
+    rows("h ", &bench.hold);
+    for (name, ratio) in &bench.ratios {
+        let _ = writeln!(out, "{name}: {ratio:.1}");
+    }
+    let _ = writeln!(
+        out,
+        "errors seen by users: switchovers {}, by hand {}; writes lost: switchovers {}, by hand {}, region losses {}; \
+         two writers at once: {} ms (lines marked h: where the hold of a switchover goes)",
+        bench.errors_switchover,
+        bench.errors_by_hand,
+        count(bench.lost_switchover),
+        count(bench.lost_by_hand),
+        count(bench.lost_region_loss),
+        count(bench.double_writer_ms)
+    );
+    out
+}
+
+struct Me {
+    exe: PathBuf,
+    manifest: PathBuf,
+}
+
+impl Me {
+    fn show(&self, argv: &[&str]) -> anyhow::Result<()> {
+        let status = Command::new(&self.exe)
+            .args(argv)
+            .env("BASCULE_MANIFEST", &self.manifest)
+            .stdout(Stdio::null())
+            .status()?;
+        if !status.success() {
+            bail!("`bascule {}` ended with {status}", argv.join(" "));
+        }
+        Ok(())
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, argv: &[&str]) -> anyhow::Result<T> {
+        let out = Command::new(&self.exe)
+            .args(argv)
+            .env("BASCULE_MANIFEST", &self.manifest)
+            .stderr(Stdio::inherit())
+            .output()?;
+        if out.stdout.is_empty() {
+            bail!("`bascule {}` ended with {} and no answer", argv.join(" "), out.status);
+        }
+        serde_json::from_slice(&out.stdout).with_context(|| format!("`bascule {}`", argv.join(" ")))
+    }
+}

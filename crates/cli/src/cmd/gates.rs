@@ -1,0 +1,76 @@
+//! `bascule found` and `bascule open`: the gates, and the tenure they follow.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use bascule_core::observation::GateState;
+use bascule_core::tenure::{Event, Tenure};
+use bascule_engine::world::World;
+use clap::Args;
+
+use crate::cmd::{block_on, print};
+use crate::site::Site;
+use crate::{exit, wiring};
+
+/// Arguments of `found`.
+#[derive(Debug, Args)]
+pub struct FoundArgs {}
+
+/// Arguments of `open`.
+#[derive(Debug, Args)]
+pub struct OpenArgs {}
+
+/// `bascule found`: the home region becomes active in epoch 1. Founded already: says so, changes nothing.
+pub fn found(site: &Site, _: &FoundArgs) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let world = wiring::world(site)?;
+        if world.tenures.tenure().await?.is_none() {
+            let event = Event::Founded { active: site.manifest.home.clone(), at: world.clock.now() };
+            world.tenures.advance(event).await?;
+        }
+        set_gates(&world).await
+    })
+}
+
+/// `bascule open`: after a load balancer was restarted its gate is closed; this opens it if it may be.
+pub fn open(site: &Site, _: &OpenArgs) -> anyhow::Result<ExitCode> {
+    block_on(async { set_gates(&wiring::world(site)?).await })
+}
+
+/// Set every gate that can be reached to what the tenure says. A region that does not follow the active
+/// one keeps its gate closed until it is reinstated.
+pub async fn set_gates(world: &World) -> anyhow::Result<ExitCode> {
+    if let Some(open) = bascule_engine::observer::open_operation(world).await? {
+        return Err(
+            exit::Usage(format!("operation {open} is open: it sets the gates; resume or abort it")).into()
+        );
+    }
+    let Some(tenure) = world.tenures.tenure().await? else {
+        return Err(exit::Usage("the site has not been founded: `bascule found`".to_owned()).into());
+    };
+    let mut failed = false;
+    for (name, region) in &world.regions {
+        let state = wanted(world, &tenure, name).await;
+        match region.gate.set(state, tenure.epoch).await {
+            Ok(()) => print(&format!("{name}: gate {} for epoch {}\n", state.as_str(), tenure.epoch)),
+            Err(error) => {
+                failed = true;
+                eprintln!("{name}: gate not set: {error}");
+            }
+        }
+    }
+    if failed {
+        bail!("not every gate was set");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn wanted(world: &World, tenure: &Tenure, name: &bascule_core::id::RegionName) -> GateState {
+    if &tenure.active == name {
+        return GateState::Local;
+    }
+    let Some(region) = world.regions.get(name) else { return GateState::Closed };
+    let database = region.database.observe().await;
+    let follows = database.seen().is_some_and(|d| d.role == bascule_core::observation::ClusterRole::Standby);
+    if follows { GateState::Remote } else { GateState::Closed }
+}

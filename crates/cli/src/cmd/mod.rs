@@ -1,0 +1,99 @@
+//! One file a command.
+
+mod bench;
+mod by_hand;
+mod demo;
+mod drill;
+mod gates;
+mod history;
+mod lab;
+mod operate;
+mod plan;
+mod status;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::site::Site;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show both regions: roles, positions, lag, names, and what is unknown
+    Status(status::Args),
+    /// Draw a plan and say whether it could run now (exit code 0: it could, 3: it could not)
+    Plan(plan::Args),
+    /// Planned move to the other region; nothing is lost
+    Switchover(operate::MoveArgs),
+    /// Move away from a region that is gone
+    Failover(operate::FailoverArgs),
+    /// Make a returned region the standby; what only it has is saved first
+    Reinstate(operate::ReinstateArgs),
+    /// Take an open operation over and bring it to its end
+    Resume(operate::OpenArgs),
+    /// Take an open operation back, if it is not past its commit point
+    Abort(operate::OpenArgs),
+    /// Past operations, newest first
+    History(history::HistoryArgs),
+    /// What an operation did, step by step, and where its time went
+    Report(history::ReportArgs),
+    /// Rehearse: load, a fault or a move, and a verdict from counted writes
+    Drill(drill::Args),
+    /// Record which region is active at the start, and open the gates for it
+    Found(gates::FoundArgs),
+    /// Set every gate to what the recorded tenure says
+    Open(gates::OpenArgs),
+    /// Start, look at and break a real two-region deployment on this machine
+    Lab(lab::Args),
+    /// The whole story on a new lab: there and back, loss, failover, reinstate
+    Demo(demo::Args),
+    /// Measure moves on a new lab, beside the same move done by hand: medians and ratios
+    Bench(bench::Args),
+}
+
+/// Run a command.
+pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Lab(args) => lab::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
+        Command::Plan(args) => on_site(manifest, |site| plan::run(site, &args)),
+        Command::Switchover(args) => on_site(manifest, |site| operate::switchover(site, &args)),
+        Command::Failover(args) => on_site(manifest, |site| operate::failover(site, &args)),
+        Command::Reinstate(args) => on_site(manifest, |site| operate::reinstate(site, &args)),
+        Command::Resume(args) => on_site(manifest, |site| operate::resume(site, &args)),
+        Command::Abort(args) => on_site(manifest, |site| operate::abort(site, &args)),
+        Command::History(args) => on_site(manifest, |site| history::list(site, &args)),
+        Command::Report(args) => on_site(manifest, |site| history::report(site, &args)),
+        Command::Drill(args) => on_site(manifest, |site| drill::run(site, &args)),
+        Command::Found(args) => on_site(manifest, |site| gates::found(site, &args)),
+        Command::Open(args) => on_site(manifest, |site| gates::open(site, &args)),
+    }
+}
+
+fn on_site(manifest: &Path, run: impl FnOnce(&Site) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let site = Site::load(manifest)?;
+    site.enter_lab()?;
+    run(&site)
+}
+
+/// The runtime for one command: two workers, as many as the smallest machine it is meant for has cores.
+pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(future)
+}
+
+/// Print data: a closed pipe is the reader's choice, not an error.
+pub fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Print a value as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?));
+    Ok(())
+}

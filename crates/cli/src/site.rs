@@ -1,0 +1,111 @@
+//! The manifest as a file: read, its mistakes underlined, its paths resolved.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bascule_core::manifest::{Manifest, ManifestErrors};
+use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+
+/// Set in the environment of a command that has entered the lab's network already.
+const INSIDE: &str = "BASCULE_INSIDE_LAB";
+
+/// A manifest and the folder it stands in.
+pub struct Site {
+    /// What it says.
+    pub manifest: Manifest,
+    /// Relative paths in it start here.
+    pub folder: PathBuf,
+}
+
+/// A manifest with mistakes, as text with each place underlined.
+#[derive(Debug)]
+pub struct BadManifest(String);
+
+impl fmt::Display for BadManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadManifest {}
+
+/// Largest manifest that is read: a hundred times the lab's.
+const MANIFEST_MAX_BYTES: u64 = 1 << 20;
+
+impl Site {
+    /// Read a manifest.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let bad = |error| crate::exit::Usage(format!("can't read the manifest {}: {error}", path.display()));
+        let size = std::fs::metadata(path).map_err(|e| {
+            crate::exit::Usage(format!(
+                "can't read the manifest {}: {e}; name it with --manifest, or make a lab with `bascule lab up`",
+                path.display()
+            ))
+        })?;
+        if size.len() > MANIFEST_MAX_BYTES {
+            return Err(bad(format!("it has {} bytes, over {MANIFEST_MAX_BYTES}", size.len())).into());
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+        let manifest = Manifest::parse(&text).map_err(|errors| underline(path, &errors))?;
+        let folder = path.canonicalize()?.parent().context("a file has a folder")?.to_owned();
+        Ok(Self { manifest, folder })
+    }
+
+    /// A path in the manifest.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// A secret that the manifest names by its file.
+    pub fn secret(&self, path: &Path) -> anyhow::Result<String> {
+        let path = self.path(path);
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("secret file {}", path.display()))?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    /// Go on inside the lab's network, if the site lives in a lab and this process is not there yet: a
+    /// lab's addresses exist only in its own network namespaces.
+    pub fn enter_lab(&self) -> anyhow::Result<()> {
+        let here = self.folder.as_os_str();
+        if self.manifest.lab.is_none() || std::env::var_os(INSIDE).as_deref() == Some(here) {
+            return Ok(());
+        }
+        let mut command = bascule_lab::enter_command(&self.folder, "clients")?;
+        command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(INSIDE, here);
+        let error = std::os::unix::process::CommandExt::exec(&mut command);
+        Err(error).context("can't enter the lab's network")
+    }
+}
+
+fn underline(path: &Path, errors: &ManifestErrors) -> BadManifest {
+    let handler = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        GraphicalReportHandler::new()
+    } else {
+        GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
+    };
+    let mut out = String::new();
+    for error in errors.errors() {
+        let mut labels =
+            vec![LabeledSpan::new_primary_with_span(Some(error.label.clone()), error.span.clone())];
+        labels.extend(
+            error
+                .also
+                .iter()
+                .map(|also| LabeledSpan::new_with_span(Some(also.label.clone()), also.span.clone())),
+        );
+        let diagnostic = MietteDiagnostic::new(error.message.clone())
+            .with_code(error.code.as_str())
+            .with_severity(Severity::Error)
+            .with_help(error.help.clone())
+            .with_labels(labels);
+        let source = NamedSource::new(path.display().to_string(), errors.shown().to_owned());
+        let report = Report::new(diagnostic).with_source_code(source);
+        if handler.render_report(&mut out, report.as_ref()).is_err() {
+            out.push_str(&error.message);
+        }
+        out.push('\n');
+    }
+    BadManifest(out)
+}

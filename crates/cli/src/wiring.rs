@@ -1,0 +1,131 @@
+//! From a manifest to a world: which real part stands behind which port.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bascule_core::id::RegionName;
+use bascule_core::manifest::{Manifest, Region, Store};
+use bascule_engine::world::{RegionPorts, SystemClock, World};
+use bascule_providers::Secret;
+use bascule_providers::dns::{DnsConfig, DnsNames};
+use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor};
+use bascule_providers::haproxy::{GateConfig, HaproxyGate};
+use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
+use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
+use bascule_stores::SqliteStore;
+
+use crate::site::Site;
+
+/// The backend through which a load balancer passes writes on to the other region.
+const REMOTE_BACKEND: &str = "db_remote";
+
+/// Everything a command can reach. Nothing is connected yet.
+pub fn world(site: &Site) -> anyhow::Result<World> {
+    let manifest = &site.manifest;
+    let http = http_client().context("can't set HTTP up")?;
+    let Store::Sqlite { path } = &manifest.store;
+    let store = Arc::new(SqliteStore::open(&site.path(path), &manifest.site)?);
+    let mut regions = BTreeMap::new();
+    for name in manifest.regions.keys() {
+        regions.insert(name.clone(), region(site, name, &http)?);
+    }
+    let like = manifest.regions.values().next().context("a manifest has regions")?.load_balancer.address;
+    Ok(World {
+        regions,
+        records: records(manifest),
+        names: Arc::new(names(site, like)?),
+        front_door: Arc::new(front_door(manifest, like, http)),
+        tenures: store.clone(),
+        journals: store,
+        clock: Arc::new(SystemClock),
+        reports: site.folder.join("reports"),
+    })
+}
+
+fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Result<RegionPorts> {
+    let manifest = &site.manifest;
+    let here = manifest.region(name).context("the manifest has both regions")?;
+    let there = manifest.region(manifest.other(name)).context("the manifest has both regions")?;
+    let cluster = PatroniCluster::new(
+        PatroniConfig {
+            members: members(here),
+            peers: members(there),
+            database: manifest.database.name.clone(),
+            user: manifest.database.user.clone(),
+            password: Secret::new(site.secret(&manifest.database.password_file)?),
+            patroni_user: manifest.database.patroni_user.clone(),
+            patroni_password: Secret::new(site.secret(&manifest.database.patroni_password_file)?),
+        },
+        http.clone(),
+    );
+    let gate = HaproxyGate::new(
+        GateConfig {
+            admin: here.load_balancer.admin,
+            map: here.load_balancer.gate_map.display().to_string(),
+            local: here.load_balancer.database_backend.clone(),
+            remote: REMOTE_BACKEND.to_owned(),
+            members: here.database.members.iter().map(|m| (m.name.clone(), m.patroni)).collect(),
+        },
+        http.clone(),
+    );
+    let pool = PgbouncerPool::new(PoolConfig {
+        admin: here.pool.admin,
+        user: manifest.pool.user.clone(),
+        password: Secret::new(site.secret(&manifest.pool.password_file)?),
+        database: manifest.pool.database.clone(),
+    });
+    Ok(RegionPorts {
+        database: Arc::new(cluster.clone()),
+        log: Arc::new(cluster),
+        gate: Arc::new(gate),
+        pool: Arc::new(pool),
+        replication: here.database.replication,
+    })
+}
+
+fn members(region: &Region) -> Vec<MemberEndpoint> {
+    let endpoint = |m: &bascule_core::manifest::Member| MemberEndpoint {
+        name: m.name.clone(),
+        postgres: m.postgres,
+        patroni: m.patroni,
+    };
+    region.database.members.iter().map(endpoint).collect()
+}
+
+fn records(manifest: &Manifest) -> BTreeMap<bascule_core::id::DnsName, BTreeMap<RegionName, IpAddr>> {
+    let by_region = |record| {
+        manifest.regions.keys().map(|region| (region.clone(), manifest.address(record, region))).collect()
+    };
+    manifest.names.records.iter().map(|record| (record.name.clone(), by_region(record))).collect()
+}
+
+fn names(site: &Site, like: IpAddr) -> anyhow::Result<DnsNames> {
+    let names = &site.manifest.names;
+    Ok(DnsNames::new(&DnsConfig {
+        zone: names.zone.clone(),
+        update_server: names.update_server,
+        servers: names.servers.clone(),
+        tsig_name: names.tsig_name.clone(),
+        tsig_algorithm: names.tsig_algorithm.as_str().to_owned(),
+        tsig_secret: Secret::new(site.secret(&names.tsig_secret_file)?),
+        like,
+    })?)
+}
+
+fn front_door(manifest: &Manifest, like: IpAddr, http: reqwest::Client) -> HttpFrontDoor {
+    let config = FrontDoorConfig {
+        host: manifest.front_door.url.host.clone(),
+        port: manifest.front_door.url.port(),
+        user: manifest.front_door.user.clone(),
+        dns_servers: manifest.names.servers.clone(),
+        instances: manifest
+            .regions
+            .iter()
+            .map(|(name, region)| (name.clone(), region.compute.instances.clone()))
+            .collect(),
+        like,
+    };
+    HttpFrontDoor::new(config, http)
+}

@@ -1,0 +1,135 @@
+//! The manifest of the site that a lab is: everything in it is read from the lab's plan.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bascule_core::id::{DnsName, RegionName};
+use bascule_core::manifest::{
+    Compute, Database, FrontDoor, HttpUrl, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
+    Region, RegionDatabase, RegionPool, Scheme, Store, Target, TsigAlgorithm,
+};
+
+use crate::layout;
+use crate::plan::{Host, LabPlan, Region as Hosts, Secret};
+
+/// Name of the manifest in the lab's folder.
+pub const FILE: &str = "bascule.toml";
+
+/// What the lab's owner asks of moves: writes of 5 s may be lost with a region, users may be without the
+/// site for a minute, and a planned move lets go after 5 s (the application's own limit is 10 s).
+const OBJECTIVE: Objective = Objective {
+    rpo: Duration::from_secs(5),
+    rto: Duration::from_secs(60),
+    max_pause: Duration::from_secs(5),
+};
+
+/// The site that the lab is.
+///
+/// # Errors
+/// When a name in the plan is not one: a mistake in the lab.
+pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
+    let mut regions = BTreeMap::new();
+    for hosts in &plan.regions {
+        regions.insert(region_name(hosts)?, region(plan, hosts)?);
+    }
+    let home = region_name(plan.regions.first().context("a lab has regions")?)?;
+    Ok(Manifest {
+        site: "events".parse()?,
+        home,
+        objective: OBJECTIVE,
+        store: Store::Sqlite { path: PathBuf::from("bascule.db") },
+        front_door: FrontDoor {
+            url: HttpUrl { scheme: Scheme::Http, host: plan.names.app.parse()?, port: None },
+            user: "bascule-verify".to_owned(),
+        },
+        database: Database {
+            name: plan.names.database.clone(),
+            user: plan.names.management_role.clone(),
+            password_file: secret(Secret::Management),
+            patroni_user: plan.names.management_role.clone(),
+            patroni_password_file: secret(Secret::PatroniRest),
+        },
+        pool: Pool {
+            database: plan.names.database.clone(),
+            user: plan.names.management_role.clone(),
+            password_file: secret(Secret::Management),
+        },
+        names: names(plan)?,
+        regions,
+        lab: Some(Lab { name: plan.name.clone() }),
+    })
+}
+
+fn names(plan: &LabPlan) -> anyhow::Result<Names> {
+    let ttl = Duration::from_secs(u64::from(plan.names.ttl_s));
+    let record = |name: &str, target| -> anyhow::Result<NameRecord> {
+        Ok(NameRecord { name: name.parse::<DnsName>()?, target, ttl, move_ttl: ttl })
+    };
+    Ok(Names {
+        zone: plan.names.zone.parse()?,
+        update_server: at(&plan.witness.dns, plan.ports.dns),
+        tsig_name: plan.names.tsig_key.parse()?,
+        tsig_algorithm: TsigAlgorithm::ALL
+            .into_iter()
+            .find(|a| a.as_str() == plan.names.tsig_algorithm)
+            .context("the lab's TSIG algorithm is one that manifests know")?,
+        tsig_secret_file: secret(Secret::Tsig),
+        servers: plan.name_servers().map(|host| at(host, plan.ports.dns)).collect(),
+        records: vec![record(&plan.names.app, Target::LoadBalancer)?, record(&plan.names.db, Target::Pool)?],
+    })
+}
+
+fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
+    let ports = &plan.ports;
+    let mut members = Vec::new();
+    for node in &hosts.nodes {
+        members.push(Member {
+            name: node.name.parse()?,
+            postgres: at(node, ports.postgres),
+            patroni: at(node, ports.patroni),
+        });
+    }
+    Ok(Region {
+        database: RegionDatabase {
+            replication: at(&hosts.lb, ports.replication),
+            ingress: at(&hosts.lb, ports.db_ingress),
+            members,
+        },
+        load_balancer: LoadBalancer {
+            address: IpAddr::V4(hosts.lb.address),
+            admin: at(&hosts.lb, ports.haproxy_runtime),
+            gate_map: layout::data(&hosts.lb).join("gate.map"),
+            database_backend: "db_local".to_owned(),
+        },
+        pool: RegionPool { address: IpAddr::V4(hosts.pool.address), admin: at(&hosts.pool, ports.postgres) },
+        compute: Compute { instances: hosts.apps.iter().map(|app| at(app, ports.app)).collect() },
+    })
+}
+
+fn region_name(hosts: &Hosts) -> anyhow::Result<RegionName> {
+    Ok(hosts.place.name().parse()?)
+}
+
+fn at(host: &Host, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(host.address), port)
+}
+
+/// A secret's file, relative to the lab's folder, where the manifest stands.
+fn secret(secret: Secret) -> PathBuf {
+    PathBuf::from("secrets").join(secret.file_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_labs_manifest_reads_back_as_itself() {
+        let plan = LabPlan::new("lab", std::path::Path::new("/somewhere"));
+        let written = manifest(&plan).unwrap();
+        assert_eq!(Manifest::parse(&written.to_toml()).unwrap(), written);
+    }
+}
