@@ -179,7 +179,8 @@ pub fn alive(dir: &Path) -> bool {
 /// # Errors
 /// When there is none, or its processes do not end.
 pub fn down(dir: &Path, keep: bool) -> anyhow::Result<()> {
-    let plan = LabPlan::load(dir)?;
+    LabPlan::load(dir)?;
+    let dir = &dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
     if let Some(pid) = outermost(dir) {
         let lab = pidfd_open(pid, PidfdFlags::empty()).context("find the lab's process")?;
         let visitors = visitors(dir);
@@ -199,8 +200,8 @@ pub fn down(dir: &Path, keep: bool) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    remove_files(&plan.dir)?;
-    std::fs::remove_dir(&plan.dir).with_context(|| format!("remove {}", plan.dir.display()))
+    remove_files(dir)?;
+    std::fs::remove_dir(dir).with_context(|| format!("remove {} (what a lab writes is gone)", dir.display()))
 }
 
 fn wait_end(dir: &Path) -> anyhow::Result<()> {
@@ -233,20 +234,26 @@ fn visitors(dir: &Path) -> Vec<rustix::fd::OwnedFd> {
         .collect()
 }
 
+/// What a lab and the operations on it write: the plan last, since it marks the folder as a lab's.
+const FOLDERS: [&str; 5] = ["conf", "secrets", "log", "data", "reports"];
+const FILES: [&str; 7] = [
+    layout::CONTROL_SOCKET,
+    layout::PID_FILE,
+    "bascule.toml",
+    "bascule.db",
+    "bascule.db-wal",
+    "bascule.db-shm",
+    "lab.json",
+];
+
 /// Removes what a lab wrote, and nothing else: a folder given by mistake keeps what is in it.
 fn remove_files(dir: &Path) -> anyhow::Result<()> {
-    for folder in ["conf", "secrets", "log", "data"] {
-        match std::fs::remove_dir_all(dir.join(folder)) {
+    let folders = FOLDERS.iter().map(|name| (name, std::fs::remove_dir_all(dir.join(name))));
+    let files = FILES.iter().map(|name| (name, std::fs::remove_file(dir.join(name))));
+    for (name, result) in folders.chain(files) {
+        match result {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove {folder}"));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    for file in [layout::CONTROL_SOCKET, layout::PID_FILE, "bascule.toml", "lab.json"] {
-        match std::fs::remove_file(dir.join(file)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove {file}"));
+                return Err(error).with_context(|| format!("remove {name}"));
             }
             Ok(()) | Err(_) => {}
         }
