@@ -50,8 +50,7 @@ impl Log for PatroniCluster {
                 Ok(Record { end, manager: cell(1).to_owned(), kind: cell(2).to_owned() })
             })
             .collect();
-        let last = map::shutdown_record(&records?).map_err(PortError::Refused)?;
-        Ok(last.map(|lsn| Position { timeline: progress.replayed.timeline, lsn }))
+        Ok(map::shutdown_record(&records?).map(|lsn| Position { timeline: progress.replayed.timeline, lsn }))
     }
 
     async fn save_divergence(&self, fork: Position, into: &Path) -> Result<Divergence, PortError> {

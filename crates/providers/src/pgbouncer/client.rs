@@ -62,6 +62,8 @@ impl PgbouncerPool {
 
     async fn look(&self) -> Result<PoolObservation, PortError> {
         let (databases, pools) = (self.show("DATABASES").await?, self.show("POOLS").await?);
+        // Its session is made now, so that a hold does not wait for a log-in.
+        self.pausing.ask("SHOW VERSION").await?;
         map::observation(&databases, &pools, &self.database).map_err(PortError::Refused)
     }
 }
