@@ -258,3 +258,6 @@ impl JournalStore for SqliteStore {
         rows.into_iter().map(|(id, header, open)| Ok((parse(&header, || beginning(&id))?, open))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

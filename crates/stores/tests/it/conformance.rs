@@ -135,7 +135,7 @@ pub async fn a_site_is_founded_once<B: Backend>() {
     let tenure = store.advance(founded()).await.unwrap();
     assert_eq!((tenure.epoch, tenure.active.as_str()), (Epoch(1), "east"));
     let again = store.advance(founded()).await;
-    assert_eq!(again, Err(tenure::Illegal::AlreadyFounded(Box::new(tenure))).map_err(StoreError::Tenure));
+    assert_eq!(again, Err(StoreError::Tenure(tenure::Illegal::AlreadyFounded(Box::new(tenure)))));
 }
 
 pub async fn a_tenure_is_seen_by_every_handle<B: Backend>() {

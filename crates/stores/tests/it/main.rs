@@ -1,6 +1,12 @@
 //! The conformance suite against each store, and what only a file can get wrong.
 
-mod conformance;
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its supporting code too")]
 
+mod child;
+mod conformance;
+mod crash;
+mod file;
+mod rivals;
 mod site;
 mod stores;
+mod torn;

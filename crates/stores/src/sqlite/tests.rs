@@ -1,0 +1,81 @@
+//! What only shows from inside: a store that is locked, and one that is full.
+
+use std::path::PathBuf;
+
+use bascule_core::id::Epoch;
+use bascule_core::tenure::Event;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Waits this long for a lock: shorter than the lock is held, which is until the test lets it go.
+const SHORT: Duration = Duration::from_millis(20);
+
+fn region(name: &str) -> RegionName {
+    name.parse().unwrap()
+}
+
+fn founded() -> Event {
+    Event::Founded { active: region("east"), at: Timestamp(1) }
+}
+
+fn empty() -> (TempDir, PathBuf, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = SqliteStore::open_within(&path, &"events".parse().unwrap(), SHORT).unwrap();
+    (folder, path, store)
+}
+
+fn unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>, path: &Path, word: &str) {
+    let Err(StoreError::Unavailable(text)) = &answer else { panic!("{answer:?}") };
+    assert!(text.contains(path.to_str().unwrap()) && text.contains(word), "{text}");
+}
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk() {
+    let (_folder, _path, store) = empty();
+    let pragma = |name: &'static str| {
+        store.thread.read(move |t| Ok(t.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?))
+    };
+    // 2 is FULL (SQLite manual, "PRAGMA synchronous").
+    assert_eq!(pragma("synchronous").await, Ok(2));
+    assert_eq!(pragma("foreign_keys").await, Ok(1));
+    let mode = store.thread.read(|t| Ok(t.pragma_query_value(None, "journal_mode", |row| row.get(0))?)).await;
+    assert_eq!(mode, Ok("wal".to_owned()));
+}
+
+#[tokio::test]
+async fn a_locked_store_is_unavailable_to_writers_only() {
+    let (_folder, path, store) = empty();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    unavailable(store.advance(founded()).await, &path, "locked");
+    assert_eq!(store.tenure().await, Ok(None));
+    assert_eq!(store.sight(&region("east"), false, Timestamp(5)).await, Ok(None));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.advance(founded()).await.unwrap().epoch, Epoch(1));
+}
+
+#[tokio::test]
+async fn a_full_store_is_unavailable_and_keeps_what_it_has() {
+    let (_folder, path, store) = empty();
+    let pages =
+        |count: u32| store.thread.read(move |t| Ok(t.pragma_update(None, "max_page_count", count)?));
+    // As small as it may be: what it has now.
+    pages(1).await.unwrap();
+    let mut written: Vec<RegionName> = Vec::new();
+    let refusal = loop {
+        let next = region(&format!("{}-{}", "x".repeat(50), written.len()));
+        match store.sight(&next, true, Timestamp(7)).await {
+            Ok(_) => written.push(next),
+            Err(error) => break error,
+        }
+    };
+    unavailable(Err::<(), _>(refusal), &path, "full");
+    for region in &written {
+        assert_eq!(store.sight(region, true, Timestamp(9)).await, Ok(Some(Timestamp(7))));
+    }
+    pages(1000).await.unwrap();
+    assert_eq!(store.sight(&region("east"), true, Timestamp(8)).await, Ok(Some(Timestamp(8))));
+}
