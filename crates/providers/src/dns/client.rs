@@ -145,6 +145,22 @@ impl DnsNames {
         Ok(code)
     }
 
+    /// Tell the other servers at once. The one that took the update tells them too, but some wait a second
+    /// before they do (Knot), in which users would still be sent to a region that is gone. A server that
+    /// does not take our word hears it from its primary.
+    async fn notify(&self) {
+        for server in self.servers.iter().filter(|server| **server != self.update_server) {
+            let mut message = map::notification(self.zone.clone());
+            let signed = message.finalize(&self.signer, crate::now().0 / 1000).is_ok();
+            let Some(bytes) = message.to_vec().ok().filter(|_| signed) else { continue };
+            let local = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let Ok(socket) = UdpSocket::bind(local).await else { continue };
+            if let Err(error) = socket.send_to(&bytes, server).await {
+                tracing::debug!(%server, %error, "not notified");
+            }
+        }
+    }
+
     /// Wait until every server that answers at all says so. One that does not answer is not waited for:
     /// it may be gone with its region.
     async fn await_spread(&self, name: &DnsName, to: &Record) -> Result<(), PortError> {
@@ -190,7 +206,10 @@ impl Names for DnsNames {
         let asked = map::name(name).map_err(PortError::Refused)?;
         let code = self.update(map::replacement(self.zone.clone(), &asked, from, to)).await?;
         match code {
-            ResponseCode::NoError => self.await_spread(name, to).await,
+            ResponseCode::NoError => {
+                self.notify().await;
+                self.await_spread(name, to).await
+            }
             // The prerequisite failed: either it was done before, or the name points somewhere else.
             ResponseCode::NXRRSet | ResponseCode::YXRRSet | ResponseCode::NXDomain => {
                 match ask(self.update_server, asked, self.like).await {

@@ -73,6 +73,16 @@ pub(super) fn replacement(zone: Name, name: &Name, from: &WantedRecord, to: &Wan
     message
 }
 
+/// Tell a secondary that the zone has changed (RFC 1996, section 3).
+pub(super) fn notification(zone: Name) -> Message {
+    let mut message = Message::query();
+    message.metadata.op_code = OpCode::Notify;
+    message.metadata.authoritative = true;
+    message.metadata.recursion_desired = false;
+    message.add_query(Query::query(zone, RecordType::SOA));
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
