@@ -6,7 +6,7 @@
 //! the first. So nothing here opens the file but SQLite.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bascule_core::id::SiteName;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -52,6 +52,9 @@ const FORMAT: i64 = MIGRATIONS.len() as i64;
 /// `begin` does that before users' writes are held. An append writes one or two pages (measured), so an operation
 /// stays under this for a thousand appends; it has one or two a step.
 const CHECKPOINT_PAGES: i64 = 2000;
+
+/// Between two attempts at the switch: the other's takes an fsync or two, a third of a millisecond each.
+const SWITCH_PAUSE: Duration = Duration::from_millis(1);
 
 /// Why a store file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -135,18 +138,23 @@ pub(super) fn open(path: &Path, site: &SiteName, busy: Duration) -> Result<Conne
     };
     let mut connection = Connection::open(path).map_err(sqlite)?;
     connection.busy_timeout(busy).map_err(sqlite)?;
-    // Before anything is changed: a file that is not ours stays as it is.
-    recognise(&connection, path, sqlite)?;
+    // Before anything is changed: a file that is not ours stays as it is. In one transaction, so that a file that
+    // is being made is seen either empty or whole.
+    let look = connection.transaction().map_err(sqlite)?;
+    let found = recognise(&look, path, sqlite)?;
+    look.finish().map_err(sqlite)?;
+    write_ahead(&connection, busy).map_err(sqlite)?;
     configure(&connection).map_err(sqlite)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-    // Again, since another process may have brought it to a newer format in between.
-    let found = recognise(&transaction, path, sqlite)?;
+    // Who only comes to look keeps no writer waiting.
     if found < FORMAT {
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        // Again, since another process may have done it in between.
+        let found = recognise(&transaction, path, sqlite)?;
         migrate(&transaction, found, site).map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)?;
     }
-    let name: String =
-        transaction.query_row("SELECT name FROM site", [], |row| row.get(0)).map_err(sqlite)?;
-    transaction.commit().map_err(sqlite)?;
+    let name: String = connection.query_row("SELECT name FROM site", [], |row| row.get(0)).map_err(sqlite)?;
     if name == site.as_str() {
         Ok(connection)
     } else {
@@ -183,14 +191,32 @@ fn recognise(
     Ok(found)
 }
 
+/// The first switch to a write-ahead log needs the file alone, and SQLite does not wait for that by itself: two
+/// processes that make a store at the same moment would wait for each other.
+fn write_ahead(connection: &Connection, busy: Duration) -> Result<(), rusqlite::Error> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && begun.elapsed() < busy => std::thread::sleep(SWITCH_PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
 }
 
 fn migrate(connection: &Connection, found: i64, site: &SiteName) -> Result<(), rusqlite::Error> {
+    if found == FORMAT {
+        return Ok(());
+    }
     for script in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         connection.execute_batch(script)?;
     }

@@ -53,6 +53,8 @@ async fn a_locked_store_is_unavailable_to_writers_only() {
     unavailable(store.advance(founded()).await, &path, "locked");
     assert_eq!(store.tenure().await, Ok(None));
     assert_eq!(store.sight(&region("east"), false, Timestamp(5)).await, Ok(None));
+    let visitor = SqliteStore::open_within(&path, &"events".parse().unwrap(), SHORT).unwrap();
+    assert_eq!(visitor.list(9).await, Ok(vec![]));
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.advance(founded()).await.unwrap().epoch, Epoch(1));
 }

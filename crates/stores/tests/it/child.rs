@@ -51,6 +51,12 @@ impl Child {
         self.answers.next().map(Result::unwrap)
     }
 
+    /// All it still has to say, once no order will follow.
+    pub fn last_words(&mut self) -> Vec<String> {
+        self.kill();
+        std::iter::from_fn(|| self.answer()).collect()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

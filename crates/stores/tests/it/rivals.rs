@@ -60,6 +60,11 @@ fn contest(rivals: &mut [Child; 2], order: &str) -> String {
         rival.order(order);
     }
     let answers = rivals.each_mut().map(|rival| rival.answer().unwrap());
+    let orderly = |answer: &String| answer.starts_with("won ") || answer.starts_with("lost: ");
+    if !answers.iter().all(orderly) {
+        let last_words: Vec<_> = rivals.iter_mut().flat_map(|rival| rival.last_words()).collect();
+        panic!("{order}: {answers:?}, then {last_words:?}");
+    }
     let won: Vec<_> = answers.iter().filter_map(|answer| answer.strip_prefix("won ")).collect();
     assert_eq!(won.len(), 1, "{order}: {answers:?}");
     won[0].to_owned()
