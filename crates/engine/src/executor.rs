@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use bascule_core::action::Evidence;
 use bascule_core::id::{Epoch, OperationId, StepId};
-use bascule_core::operation::{self, Event, Operation, Outcome, Remedy, Work};
+use bascule_core::operation::{self, Event, Operation, Outcome, Remedy, StepState, Work};
 use bascule_core::plan::Plan;
 use bascule_core::ports::{Entry, Grip, Header, StoreError};
+use bascule_core::time::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -27,6 +28,14 @@ const UNDO_ATTEMPTS_MAX: u32 = operation::ATTEMPTS_MAX;
 /// What one attempt at taking a step back may take at least. The step's own bound may be a slice of the
 /// hold (20 ms at the shortest), in which a gate can't come up; this is a provider's two time-outs.
 const UNDO_BOUND_MIN_MS: u64 = 2_500;
+
+/// Before an append that was not answered is looked for and made again: a lock or a full queue is over
+/// within the first, a slow disk within the second, and both together are a twentieth of a usual hold.
+const APPEND_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
+
+/// How long a call that a controller made before it lost the operation may still be on its way: a provider
+/// gives up after 1 s, and the slowest step that can be taken back (a name) asks at most five times.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(5);
 
 /// Why an operation did not reach an end.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +122,13 @@ async fn take_over(world: &World, id: OperationId, control: Control) -> Result<R
     let state = Operation::replay(journal.header.plan, events).map_err(|e| Error::Illegal(id.clone(), e))?;
     let grip = Grip { term, epoch: epoch_of(world, &id, state.plan.base).await? };
     let length = journal.entries.len() as u64;
-    Ok(Run::new(world.clone(), id, grip, state, length, control))
+    let mut run = Run::new(world.clone(), id, grip, state, length, control);
+    for entry in &journal.entries {
+        if let Event::Intended { step } = &entry.event {
+            run.inherited.insert(step.clone(), entry.at);
+        }
+    }
+    Ok(run)
 }
 
 /// The epoch this operation may write in: the one it was planned on, or its own once it has committed.
@@ -133,6 +148,8 @@ struct Run {
     control: Control,
     /// Attempts made by this controller; an earlier one's do not count against it.
     attempts: BTreeMap<StepId, u32>,
+    /// When an earlier controller last intended each step, by the wall clock.
+    inherited: BTreeMap<StepId, Timestamp>,
     /// Whether taking back gives up on a region of which nothing answers.
     waives_lost: bool,
 }
@@ -149,7 +166,8 @@ impl Run {
         control: Control,
     ) -> Self {
         let (began, attempts) = (Instant::now(), BTreeMap::new());
-        Self { world, id, grip, state, length, began, control, attempts, waives_lost: false }
+        let inherited = BTreeMap::new();
+        Self { world, id, grip, state, length, began, control, attempts, inherited, waives_lost: false }
     }
 
     async fn drive(&mut self) -> Result<Outcome, Error> {
@@ -314,11 +332,22 @@ impl Run {
         })
     }
 
+    /// A step whose outcome an earlier controller did not record may still arrive: taken back before that,
+    /// it would stay. The earlier one ends it by its bound, and its next append is fenced.
+    async fn await_calls_under_way(&self, id: &StepId, bound_ms: u64) {
+        let index = self.state.plan.steps.iter().position(|s| &s.id == id);
+        let open = index.is_some_and(|i| matches!(self.state.steps[i], StepState::Intended { .. }));
+        let Some(intended) = self.inherited.get(id).filter(|_| open) else { return };
+        let bound = Duration::from_millis(bound_ms).min(UNDER_WAY_MAX);
+        sleep(bound.saturating_sub(self.world.clock.now().since(*intended))).await;
+    }
+
     async fn undo(&mut self, id: StepId) -> Result<Event, Error> {
         let found = self.state.plan.step(&id).and_then(|s| Some((s.undo.clone()?, s.bound_ms)));
         let Some((action, bound_ms)) = found else {
             return Ok(Event::UndoFailed { step: id, why: "it has no undo".to_owned() });
         };
+        self.await_calls_under_way(&id, bound_ms).await;
         let setting = Setting::new(&self.world, &self.id, &self.state, &action);
         let mut why = String::new();
         for attempt in 1..=UNDO_ATTEMPTS_MAX {
@@ -327,13 +356,13 @@ impl Run {
                 Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
                 Attempt::Failed(reason) | Attempt::Unknown(reason) => why = reason,
             }
+            if let Some(region) = action.calls().filter(|_| self.waives_lost)
+                && observer::is_dark(&self.world, region).await
+            {
+                let why = format!("not taken back: nothing of {region} answers ({why})");
+                return Ok(Event::UndoDone { step: id, evidence: Evidence::waived(why) });
+            }
             sleep(retry_pause(attempt)).await;
-        }
-        if let Some(region) = action.calls().filter(|_| self.waives_lost)
-            && observer::is_dark(&self.world, region).await
-        {
-            let why = format!("not taken back: nothing of {region} answers ({why})");
-            return Ok(Event::UndoDone { step: id, evidence: Evidence::waived(why) });
         }
         self.record(vec![Event::UndoFailed { step: id.clone(), why: why.clone() }]).await?;
         let why = format!("could not {} while aborting: {why}", perform::describe(&action));
@@ -352,13 +381,30 @@ impl Run {
             state = state.next(event.clone()).map_err(|e| self.illegal(e))?;
             entries.push(Entry { at, mono_us, event });
         }
-        self.world.journals.append(&self.id, self.grip, self.length, &entries).await?;
+        self.append(&entries).await?;
         self.length += entries.len() as u64;
         self.state = state;
         for entry in &entries {
             (self.control.watch)(entry);
         }
         Ok(())
+    }
+
+    /// Append, and if the store does not answer, look whether it did: users may be waiting meanwhile.
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut pauses = APPEND_PAUSES.iter();
+        loop {
+            let answer = self.world.journals.append(&self.id, self.grip, self.length, entries).await;
+            let Err(StoreError::Unavailable(why)) = answer else { return answer };
+            let Some(pause) = pauses.next() else { return Err(StoreError::Unavailable(why)) };
+            tracing::warn!(operation = %self.id, why, "append not answered");
+            sleep(*pause).await;
+            let Ok(journal) = self.world.journals.read(&self.id).await else { continue };
+            let from = usize::try_from(self.length).unwrap_or(usize::MAX);
+            if journal.term == self.grip.term && journal.entries.get(from..) == Some(entries) {
+                return Ok(());
+            }
+        }
     }
 
     fn illegal(&self, error: operation::Illegal) -> Error {

@@ -92,7 +92,7 @@ fn check(scene: &mut Scene<'_>, active: &RegionName, returned: &RegionName) {
     let gate = scene.region(returned).map(|r| &r.gate);
     let gate = scene.need(gate, returned, "load balancer");
     let pool = scene.region(returned).map(|r| &r.pool);
-    let _ = scene.need(pool, returned, "pool");
+    let held = scene.need(pool, returned, "pool").is_some_and(|pool| pool.held);
     if let Some(database) = scene.need_database(returned) {
         let (well, all) = database.well();
         let forwarding = gate.is_some_and(|g| g.state == GateState::Remote);
@@ -104,7 +104,7 @@ fn check(scene: &mut Scene<'_>, active: &RegionName, returned: &RegionName) {
                 "its cluster has no leader yet",
                 "wait until its cluster manager has chosen one; after a restart that takes up to 20 s",
             ),
-            ClusterRole::Standby if database.streaming && well == all && forwarding => scene.block(
+            ClusterRole::Standby if database.streaming && well == all && forwarding && !held => scene.block(
                 Code::NothingToReinstate,
                 returned,
                 "follows the active region already",
