@@ -28,6 +28,9 @@ pub const ATTEMPTS_MAX: u32 = 5;
 /// gate is closed already: three attempts, 0.5 s of pauses and at worst 2.5 s each, are worth that.
 pub const HELD_ATTEMPTS_MAX: u32 = 3;
 
+/// Attempts at a step that waits by itself for minutes, and for which nobody waits.
+pub const WAITING_ATTEMPTS_MAX: u32 = 2;
+
 /// Pause before the attempt after `attempt`, in milliseconds: 100, 400, 1600, 6400. The first is short,
 /// since users' writes may be held meanwhile.
 #[must_use]

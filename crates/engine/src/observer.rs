@@ -36,11 +36,16 @@ pub async fn open_operation(world: &World) -> Result<Option<OperationId>, StoreE
     Ok(newest.into_iter().find(|(_, open)| *open).map(|(header, _)| header.id))
 }
 
-/// Whether no part of a region answers at this moment.
+/// Whether no part of a region answers at this moment; the sighting is recorded.
 pub async fn is_dark(world: &World, region: &RegionName) -> bool {
     let Some(ports) = world.regions.get(region) else { return false };
     let ((database, gate, pool), compute) = tokio::join!(parts(ports), world.front_door.compute(region));
-    RegionObservation { database, gate, pool, compute, lost_since: None }.is_dark()
+    let dark = RegionObservation { database, gate, pool, compute, lost_since: None }.is_dark();
+    if let Err(error) = world.tenures.sight(region, dark, world.clock.now()).await {
+        // A later look is recorded instead; until then more loss is assumed than there was.
+        tracing::warn!(%region, %error, "sighting not recorded");
+    }
+    dark
 }
 
 async fn regions(world: &World) -> BTreeMap<RegionName, RegionObservation> {

@@ -3,7 +3,8 @@
 //!
 //! Everything is one [`state::State`]: two regions with a database, a gate and a pool each, the names, the
 //! users and what they were promised. [`ports`] shows it to the engine as the core's ports, [`fault`]
-//! decides what goes wrong, [`drive`] starts, kills and resumes controllers.
+//! decides what goes wrong, [`drive`] starts, kills and resumes controllers, and [`scenario`]
+//! plays scripts.
 //! What it leaves out: the real parts' own failures inside a region (a cluster manager's elections, a
 //! single member), which the lab has.
 
@@ -12,6 +13,7 @@ pub mod fault;
 pub mod log;
 pub mod ports;
 pub mod rng;
+pub mod scenario;
 
 pub mod site;
 pub mod state;

@@ -65,6 +65,9 @@ async fn call<T: Send + 'static>(
             return Err(PortError::Unknown(format!("{what}: time-out")));
         }
         millis(takes_ms).await;
+        if region.as_ref().is_some_and(|r| sim.with(|s| !s.region(r).alive)) {
+            return Err(PortError::Unknown(format!("{what}: connection lost")));
+        }
         let done = sim.with(|s| {
             let done = effect(s);
             match &done {

@@ -24,6 +24,8 @@ use crate::store::FaultyStore;
 pub const MANIFEST: &str = include_str!("site.toml");
 /// How long the world has been running when a trial begins, in milliseconds.
 const WARM_MS: u64 = 1_000;
+/// How long a record takes to the other region while all is well, in milliseconds.
+pub const LAG_MS: u64 = 20;
 
 /// The world behind a lock, with its clock.
 pub struct Sim {
@@ -146,7 +148,7 @@ fn founded(manifest: &Manifest, seed: u64) -> State {
         regions: manifest.regions.keys().map(|r| (r.clone(), region(r))).collect(),
         names: manifest.names.records.iter().map(name).collect(),
         link_up: true,
-        lag_ms: 20,
+        lag_ms: LAG_MS,
         gate_opens_ms: 2,
         acks: Vec::new(),
         refused: 0,

@@ -3,7 +3,10 @@
 //! Invariant: every answer given here is an event that [`Operation::next`] admits. Nothing here changes a
 //! state.
 
-use super::{ATTEMPTS_MAX, Course, Event, HELD_ATTEMPTS_MAX, Operation, Outcome, Remedy, StepState, Work};
+use super::{
+    ATTEMPTS_MAX, Course, Event, HELD_ATTEMPTS_MAX, Operation, Outcome, Remedy, StepState,
+    WAITING_ATTEMPTS_MAX, Work,
+};
 use crate::action::{Action, Evidence};
 use crate::id::StepId;
 use crate::plan::{Kind, Phase, Step};
@@ -135,7 +138,12 @@ impl Operation {
         }
         let plan_step = &self.plan.steps[index];
         let held = matches!(plan_step.action, Action::StandDown { .. }) && self.may_go_without(plan_step);
-        let limit = if held { HELD_ATTEMPTS_MAX } else { ATTEMPTS_MAX };
+        let waits = matches!(plan_step.action, Action::AwaitFollowing { .. });
+        let limit = match (held, waits) {
+            (true, _) => HELD_ATTEMPTS_MAX,
+            (false, true) => WAITING_ATTEMPTS_MAX,
+            (false, false) => ATTEMPTS_MAX,
+        };
         Some(if attempts < limit {
             Remedy::Retry
         } else if self.may_go_without(plan_step) {

@@ -128,8 +128,10 @@ impl<'a> Scene<'a> {
     /// The gate and pool of the region that will take writes must answer.
     pub(super) fn need_pool(&mut self, region: &RegionName) {
         let pool = self.region(region).map(|r| &r.pool);
+        let nobody = matches!(self.observation.open_operation.seen(), Some(None));
         if let Some(pool) = self.need(pool, region, "pool")
             && pool.held
+            && nobody
         {
             self.warn(
                 Code::HeldAlready,
