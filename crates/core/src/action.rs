@@ -119,6 +119,12 @@ pub enum Action {
         /// The region that is to be promoted.
         region: RegionName,
     },
+    /// Give a returned region's diverged history a timeline above the active one's, so that its cluster
+    /// manager can't take the two for the same and follow without a rewind.
+    Renumber {
+        /// The region that returned.
+        region: RegionName,
+    },
     /// Save the writes that a returned region has and the active one has not, as a readable file.
     SaveDivergence {
         /// The region that returned.
@@ -145,6 +151,7 @@ impl Action {
             | Action::AwaitFollowing { region, .. }
             | Action::VerifyWrite { region }
             | Action::ReadFork { region }
+            | Action::Renumber { region }
             | Action::SaveDivergence { region, .. } => Some(region),
             Action::SetTtl { .. }
             | Action::Commit { .. }

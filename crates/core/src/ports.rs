@@ -13,7 +13,7 @@ use crate::observation::{
 };
 use crate::operation::Event;
 use crate::plan::Plan;
-use crate::position::{Lsn, Position};
+use crate::position::{Lsn, Position, Timeline};
 use crate::tenure::Tenure;
 use crate::time::Timestamp;
 
@@ -41,6 +41,9 @@ pub trait Database: Send + Sync {
     /// Make the cluster a primary; returns where its new timeline begins once its leader takes writes.
     /// Done already: changes nothing.
     async fn promote(&self) -> Result<Position, PortError>;
+    /// Bring a primary whose history parted from the other region's onto a timeline above that one's; a
+    /// standby, or a primary that is above it, is left as it is. Returns the timeline it is on.
+    async fn renumber(&self) -> Result<Timeline, PortError>;
 }
 
 /// Where a primary's log ends.

@@ -91,6 +91,7 @@ impl Setting {
             | Action::VerifyWrite { .. }
             | Action::ConfirmLost { .. }
             | Action::ReadFork { .. }
+            | Action::Renumber { .. }
             | Action::SaveDivergence { .. } => None,
         };
         Self {
@@ -187,6 +188,12 @@ async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
         Action::VerifyWrite { region } => verify(setting, region).await,
         Action::ConfirmLost { region } => confirm_lost(setting, region).await,
         Action::ReadFork { region } => read_fork(setting, region).await,
+        Action::Renumber { region } => {
+            let timeline = setting.region(region)?.database.renumber().await?;
+            Ok(Evidence::note(format!(
+                "its history is on timeline {timeline}, which no other one can be taken for"
+            )))
+        }
         Action::SaveDivergence { region, active } => save_divergence(setting, region, active).await,
     }
 }

@@ -82,12 +82,17 @@ impl Log {
     /// Become a primary on a new timeline, if it is not one.
     pub fn promote(&mut self, at_ms: u64) -> Position {
         if !self.is_primary() {
-            self.fork = Some(self.end());
-            self.timeline = Timeline(self.timeline.0 + 1);
             self.role = Role::Primary;
-            self.write(Content::Promotion, at_ms);
+            self.branch(at_ms);
         }
         self.end()
+    }
+
+    /// Go on as a primary on a new timeline.
+    pub fn branch(&mut self, at_ms: u64) {
+        self.fork = Some(self.end());
+        self.timeline = Timeline(self.timeline.0 + 1);
+        self.write(Content::Promotion, at_ms);
     }
 
     /// How many records it shares with another from the beginning.

@@ -19,7 +19,7 @@ use bascule_core::observation::{
 use bascule_core::ports::{
     Database, Divergence, FrontDoor, Gate, Log, LogEnd, Names, Pool, PortError, Progress, Record,
 };
-use bascule_core::position::{Lsn, Position};
+use bascule_core::position::{Lsn, Position, Timeline};
 use tokio::time::sleep;
 
 use crate::fault::Fault;
@@ -187,6 +187,10 @@ impl Database for FakeRegion {
 
     async fn promote(&self) -> Result<Position, PortError> {
         self.act("promote", 60, |s, name| Ok(s.promote(name))).await
+    }
+
+    async fn renumber(&self) -> Result<Timeline, PortError> {
+        self.act("renumber", 3_000, |s, name| Ok(s.renumber(name))).await
     }
 }
 

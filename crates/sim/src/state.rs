@@ -297,10 +297,14 @@ impl State {
     /// A region's cluster stops cleanly and follows the other.
     pub fn stand_down(&mut self, name: &RegionName) {
         let (now_ms, other) = (self.now_ms, self.other(name));
-        let diverged = {
+        let (diverged, seen) = {
             let (ours, theirs) = (&self.regions[name].log, &self.regions[&other].log);
-            ours.common(theirs) < ours.records.len().min(theirs.records.len())
+            let diverged = ours.common(theirs) < ours.records.len().min(theirs.records.len());
+            (diverged, ours.timeline != theirs.timeline || !theirs.is_primary())
         };
+        if diverged && !seen {
+            self.violate(format!("{name} follows on a timeline of the same number, and is not rewound"));
+        }
         let region = self.region(name);
         if !region.log.is_primary() {
             return;
@@ -318,6 +322,17 @@ impl State {
         self.region(name).log.promote(now_ms)
     }
 
+    /// A region's primary rises above the other's timeline by switchovers inside it.
+    pub fn renumber(&mut self, name: &RegionName) -> bascule_core::position::Timeline {
+        let (now_ms, other) = (self.now_ms, self.other(name));
+        let floor = self.regions[&other].log.timeline;
+        let log = &mut self.region(name).log;
+        while log.is_primary() && log.timeline <= floor {
+            log.branch(now_ms);
+        }
+        log.timeline
+    }
+
     /// A region's machines stop, all at once.
     pub fn lose(&mut self, name: &RegionName) {
         self.region(name).alive = false;
@@ -333,8 +348,10 @@ impl State {
         }
         region.alive = true;
         (region.gate, region.gate_epoch, region.held) = (GateState::Closed, Epoch(0), false);
-        if let Role::Standby { ready_ms } = &mut region.log.role {
-            *ready_ms = now_ms + RESTART_MS;
+        match &mut region.log.role {
+            Role::Standby { ready_ms } => *ready_ms = now_ms + RESTART_MS,
+            // Its own cluster manager knows nothing of the other region, and promotes it again.
+            Role::Primary => region.log.branch(now_ms),
         }
         self.say(format!("{name} is back, its gate closed"));
     }

@@ -11,6 +11,9 @@ use crate::plan::{Phase, Plan};
 /// wrote alone for hours takes minutes.
 const SAVE_BOUND_MS: u64 = 600_000;
 
+/// A switchover inside the region for each number: 3–5 s, after a replica has become ready.
+const RENUMBER_BOUND_MS: u64 = 120_000;
+
 pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let returned = scene.request.to.clone();
     let active = scene.manifest.other(&returned).clone();
@@ -35,11 +38,19 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
         SAVE_BOUND_MS,
         "a rewind destroys the writes that only this region has; people may need to read them",
     );
+    let renumbered = steps.add(
+        Phase::Prepare,
+        &format!("renumber-{returned}"),
+        Action::Renumber { region: returned.clone() },
+        &[&saved],
+        RENUMBER_BOUND_MS,
+        "both regions may have promoted to a timeline of the same number; then nobody would see that they parted",
+    );
     let stood_down = steps.add(
         Phase::Open,
         &format!("stand-down-{returned}"),
         Action::StandDown { region: returned.clone(), follow: active.clone() },
-        &[&saved],
+        &[&renumbered],
         CALL_BOUND_MS,
         "its cluster manager stops it, rewinds it to the fork, and lets it follow",
     );

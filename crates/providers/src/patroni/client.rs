@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bascule_core::id::MemberName;
 use bascule_core::observation::{DatabaseObservation, Observed};
 use bascule_core::ports::{Database, PortError};
-use bascule_core::position::Position;
+use bascule_core::position::{Position, Timeline};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -252,6 +252,75 @@ impl Database for PatroniCluster {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// Patroni compares timelines by number only: a region that came back and promoted itself may have the
+    /// number that the active one has, and would follow it without a rewind, on other data.
+    async fn renumber(&self) -> Result<Timeline, PortError> {
+        let state = self.state().await?;
+        let position =
+            state.position.ok_or_else(|| PortError::Refused("its timeline is unknown".to_owned()))?;
+        if state.in_recovery {
+            return Ok(position.timeline);
+        }
+        let floor = super::divergence::peer_timeline(self).await?;
+        self.rise_above(floor).await
+    }
+}
+
+/// A switchover inside a region took 3–5 s, and waits for a replica that is ready: after a region's
+/// restart that takes up to 20 s.
+const SWITCHED_WITHIN: Duration = Duration::from_secs(60);
+/// Between two attempts at it: Patroni answers at once that no replica is ready.
+const SWITCH_POLL: Duration = Duration::from_secs(1);
+
+impl PatroniCluster {
+    /// One switchover inside the region: a new timeline.
+    async fn switch(&self, leader: &MemberName) -> Result<(), PortError> {
+        let member = self.0.config.members.iter().find(|m| &m.name == leader);
+        let member = member.ok_or_else(|| PortError::Refused(format!("{leader} is not in the manifest")))?;
+        let config = &self.0.config;
+        let request = self
+            .0
+            .http
+            .post(format!("http://{}/switchover", member.patroni))
+            .basic_auth(&config.patroni_user, Some(config.patroni_password.reveal()))
+            .timeout(SWITCHED_WITHIN)
+            .json(&json!({ "leader": leader.as_str() }));
+        let answer = request.send().await.map_err(|e| PortError::Unknown(describe(&e)))?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let (status, body) = (answer.status(), answer.text().await.unwrap_or_default());
+        Err(PortError::Refused(format!("Patroni of {leader} answers {status}: {}", body.trim())))
+    }
+
+    /// Switch over inside the region until its timeline is above `floor`. Each switchover adds one.
+    async fn rise_above(&self, floor: Timeline) -> Result<Timeline, PortError> {
+        let deadline = Instant::now() + SWITCHED_WITHIN;
+        loop {
+            // The leader changes under way: ask who leads now.
+            self.forget_leader().await;
+            let why = match self.primary_timeline().await {
+                Ok((_, timeline)) if timeline > floor => return Ok(timeline),
+                Ok((leader, _)) => self.switch(&leader).await.err().map(|e| e.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if Instant::now() >= deadline {
+                let why = why.unwrap_or_else(|| "its timeline did not rise".to_owned());
+                return Err(PortError::Unknown(format!("could not give it a timeline above {floor}: {why}")));
+            }
+            if why.is_some() {
+                sleep(SWITCH_POLL).await;
+            }
+        }
+    }
+
+    async fn primary_timeline(&self) -> Result<(MemberName, Timeline), PortError> {
+        let (leader, _) = self.leader().await?;
+        let state = self.state().await?;
+        let position = state.end().map_err(PortError::Refused)?.position;
+        Ok((leader, position.timeline))
     }
 }
 

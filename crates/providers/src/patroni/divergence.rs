@@ -274,12 +274,24 @@ async fn histories(
 ) -> Result<Option<(History, History)>, PortError> {
     let own = history(session, timeline).await?;
     let Some(peer) = peer_session(cluster).await else { return Ok(None) };
-    let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int";
-    let rows = peer.ask(sql).await?;
-    let timeline = rows.first().and_then(|row| text(row, 0).parse().ok()).map(Timeline);
-    let timeline =
-        timeline.ok_or_else(|| PortError::Refused("the active region's timeline is unknown".to_owned()))?;
+    let timeline = timeline_of(&peer).await?;
     Ok(Some((own, history(&peer, timeline).await?)))
+}
+
+/// The timeline a primary writes on.
+async fn timeline_of(primary: &Session) -> Result<Timeline, PortError> {
+    let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int";
+    let rows = primary.ask(sql).await?;
+    let timeline = rows.first().and_then(|row| text(row, 0).parse().ok()).map(Timeline);
+    timeline.ok_or_else(|| PortError::Refused("a primary's timeline is unknown".to_owned()))
+}
+
+/// The timeline of the other region's primary.
+pub(super) async fn peer_timeline(cluster: &PatroniCluster) -> Result<Timeline, PortError> {
+    let peer = peer_session(cluster).await;
+    let peer =
+        peer.ok_or_else(|| PortError::Refused("the active region's primary does not answer".to_owned()))?;
+    timeline_of(&peer).await
 }
 
 async fn history(session: &Session, timeline: Timeline) -> Result<History, PortError> {

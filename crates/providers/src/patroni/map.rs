@@ -130,10 +130,11 @@ pub(super) fn observation(cluster: &Cluster, state: Option<&State>) -> DatabaseO
     let role = match (cluster.members.iter().find(|m| m.leads()), state) {
         (None, _) => ClusterRole::Leaderless,
         // PostgreSQL's own word about recovery goes before Patroni's, which may be a loop old.
-        (Some(_), Some(state)) if state.in_recovery => ClusterRole::Standby,
-        (Some(_), Some(_)) => ClusterRole::Primary,
+        (Some(_), Some(state)) if !state.in_recovery => ClusterRole::Primary,
+        // A primary's leader in recovery is starting, or about to promote: it does not lead yet.
+        (Some(leader), Some(_)) if leader.role == "leader" => ClusterRole::Leaderless,
         (Some(leader), None) if leader.role == "leader" => ClusterRole::Primary,
-        (Some(_), None) => ClusterRole::Standby,
+        (Some(_), Some(_) | None) => ClusterRole::Standby,
     };
     let members = cluster.members.iter().map(|m| MemberObservation {
         name: m.name.clone(),
