@@ -1,4 +1,4 @@
-//! Names over UDP, TCP for updates.
+//! Names over UDP; TCP for updates, and for answers that do not fit a datagram.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bascule_core::id::DnsName;
 use bascule_core::observation::{AddressRecord, NameAnswer, Observed};
 use bascule_core::ports::{Names, PortError, Record};
-use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Name;
 use hickory_proto::rr::TSigner;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
@@ -240,27 +240,46 @@ async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<Vec<u
 
 async fn ask(server: SocketAddr, name: Name, like: IpAddr) -> Result<AddressRecord, String> {
     let question = map::question(name.clone(), like);
-    let asking = async {
-        let local = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(local).await.map_err(|e| e.to_string())?;
-        socket.connect(server).await.map_err(|e| e.to_string())?;
-        socket.send(&question.to_vec().map_err(|e| e.to_string())?).await.map_err(|e| e.to_string())?;
-        let mut buffer = [0; UDP_MAX];
-        loop {
-            let length = socket.recv(&mut buffer).await.map_err(|e| e.to_string())?;
-            let Ok(message) = Message::from_vec(&buffer[..length]) else { continue };
-            // Anything else was sent by somebody else.
-            if message.metadata.id == question.metadata.id
-                && message.metadata.message_type == MessageType::Response
-                && message.queries == question.queries
-            {
-                return map::answer(&message, &name);
-            }
-        }
-    };
+    let short = within(datagram(server, &question)).await?;
+    if short.metadata.truncation {
+        return map::answer(&within(stream(server, &question)).await?, &name);
+    }
+    map::answer(&short, &name)
+}
+
+async fn within<T>(asking: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
     match timeout(CONNECT, asking).await {
-        Ok(answer) => answer,
+        Ok(answer) => answer.map_err(|e| e.to_string()),
         Err(_) => Err(format!("no answer within {} ms", CONNECT.as_millis())),
+    }
+}
+
+async fn datagram(server: SocketAddr, question: &Message) -> std::io::Result<Message> {
+    let local = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(local).await?;
+    socket.connect(server).await?;
+    socket.send(&question.to_vec().map_err(std::io::Error::other)?).await?;
+    let mut buffer = [0; UDP_MAX];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        // Anything else was sent by somebody else.
+        if let Ok(message) = Message::from_vec(&buffer[..length])
+            && map::answers(&message, question)
+        {
+            return Ok(message);
+        }
+    }
+}
+
+/// For an answer that does not fit a datagram (RFC 7766, section 5).
+async fn stream(server: SocketAddr, question: &Message) -> std::io::Result<Message> {
+    let mut stream = TcpStream::connect(server).await?;
+    let bytes = question.to_vec().map_err(std::io::Error::other)?;
+    let message = Message::from_vec(&exchange(&mut stream, &bytes).await?).map_err(std::io::Error::other)?;
+    if map::answers(&message, question) {
+        Ok(message)
+    } else {
+        Err(std::io::Error::other("its answer is not to the question"))
     }
 }
 

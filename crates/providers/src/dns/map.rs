@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bascule_core::id::DnsName;
 use bascule_core::observation::AddressRecord;
 use bascule_core::ports::Record as WantedRecord;
-use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 /// The name with its root dot.
@@ -30,6 +30,13 @@ pub(super) fn question(name: Name, like: IpAddr) -> Message {
     message.metadata.recursion_desired = false;
     message.add_query(Query::query(name, record_type(like)));
     message
+}
+
+/// Whether a message is the answer to a question.
+pub(super) fn answers(message: &Message, question: &Message) -> bool {
+    message.metadata.id == question.metadata.id
+        && message.metadata.message_type == MessageType::Response
+        && message.queries == question.queries
 }
 
 /// The addresses in an answer.
@@ -89,6 +96,17 @@ mod tests {
 
     fn wanted(address: &str, ttl_s: u32) -> WantedRecord {
         WantedRecord { address: address.parse().unwrap(), ttl_s }
+    }
+
+    #[test]
+    fn only_a_response_with_the_questions_number_is_its_answer() {
+        let asked = question(Name::from_ascii("app.events.test.").unwrap(), "10.0.0.1".parse().unwrap());
+        let mut response = asked.clone();
+        assert!(!answers(&response, &asked), "the question itself");
+        response.metadata.message_type = MessageType::Response;
+        assert!(answers(&response, &asked));
+        response.metadata.id = asked.metadata.id.wrapping_add(1);
+        assert!(!answers(&response, &asked), "another number");
     }
 
     #[test]

@@ -63,7 +63,8 @@ async fn patroni(primary: Arc<AtomicBool>) -> SocketAddr {
         while let Ok((mut session, _)) = listener.accept().await {
             let primary = primary.clone();
             tokio::spawn(async move {
-                session.read(&mut [0; 4096]).await?;
+                // The request comes in one piece, and all requests are alike.
+                let _bytes = session.read(&mut [0; 4096]).await?;
                 let status =
                     if primary.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
@@ -104,8 +105,10 @@ impl Balancer {
         };
         let gate = HaproxyGate::new(config, http_client().unwrap());
         // Servers count as up until their first check.
-        part.answers("HAProxy", async || gate.observe().await.seen().filter(|seen| seen.servers_up == 0).copied())
-            .await;
+        part.answers("HAProxy", async || {
+            gate.observe().await.seen().filter(|seen| seen.servers_up == 0).copied()
+        })
+        .await;
         Self { part, gate, members, users }
     }
 
@@ -136,7 +139,13 @@ fn configuration(
     peer: SocketAddr,
 ) -> String {
     let server = |m: &Member| {
-        format!("    server {} {} check addr {} port {}\n", m.name, m.postgres, m.patroni.ip(), m.patroni.port())
+        format!(
+            "    server {} {} check addr {} port {}\n",
+            m.name,
+            m.postgres,
+            m.patroni.ip(),
+            m.patroni.port()
+        )
     };
     let servers: String = members.iter().map(server).collect();
     format!(

@@ -26,7 +26,8 @@ async fn held_statements_wait_and_go_on_without_an_error() {
     let (pool, user) = (pooled.pool(), pooled.session().await);
     pool.hold().await.unwrap();
     assert!(seen(&pool).await.held);
-    let mut writing = tokio::spawn(async move { user.batch_execute("INSERT INTO notes VALUES ('held')").await });
+    let mut writing =
+        tokio::spawn(async move { user.batch_execute("INSERT INTO notes VALUES ('held')").await });
     assert!(timeout(A_WHILE, &mut writing).await.is_err(), "it waits");
     pool.release().await.unwrap();
     timeout(SOON, writing).await.unwrap().unwrap().unwrap();
