@@ -105,10 +105,8 @@ impl Load {
         let sender = self.recorder.sender();
         let (writers, readers) = (self.plan.writers, self.plan.readers);
         let (users, stop) = (&self.users, &self.stop);
-        for index in 0..writers {
-            let pace = Pace::of(index, writers, self.plan.writes_per_second);
-            self.tasks.spawn(write(Arc::clone(users), pace, sender.clone(), stop.subscribe()));
-        }
+        let arrivals = (writers, self.plan.writes_per_second);
+        self.tasks.spawn(write_all(Arc::clone(users), arrivals, sender.clone(), stop.subscribe()));
         for index in 0..readers {
             let pace = Pace::of(index, readers, self.plan.reads_per_second);
             self.tasks.spawn(read(Arc::clone(users), pace, sender.clone(), stop.subscribe()));
@@ -277,41 +275,64 @@ async fn turn(ticks: &mut tokio::time::Interval, stop: &mut watch::Receiver<bool
     }
 }
 
-async fn write(
+/// Users arrive at a fixed pace whether or not others are still waiting: a user who hangs on a dead line
+/// keeps nobody else from coming, and waiting shows in every latency (no "coordinated omission").
+async fn write_all(
     users: Arc<Users>,
-    pace: Pace,
+    plan: (u32, u32),
     sender: Sender,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut client = Client::new(Arc::clone(&users.door));
-    let mut ticks = pace.ticks();
+    let (writers, per_second) = plan;
+    let idle: Arc<Mutex<Vec<Client>>> = Arc::default();
+    let mut under_way = JoinSet::new();
+    let mut ticks = Pace::of(0, 1, per_second).ticks();
     while turn(&mut ticks, &mut stop).await {
+        while let Some(ended) = under_way.try_join_next() {
+            ended.context("a writer panicked")??;
+        }
+        if under_way.len() >= writers as usize {
+            continue;
+        }
         let number = users.next.fetch_add(1, Ordering::Relaxed);
         if number > users.writes_max {
             break;
         }
-        let name = write_name(&users.run, number);
-        let sent = users.clock.now();
-        let reply = client.ask(&app::create(&name, &users.token)).await;
-        let at = users.clock.now();
-        let created = reply.and_then(|reply| Ok((app::created(&reply, &name)?, reply.served_by)));
-        let entry = match created {
-            Ok((id, served_by)) => {
-                *users.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, id));
-                Entry::Ack(Ack { number, id, sent, acked: at, served_by })
-            }
-            Err(failed) => Entry::Failure(Failure {
-                request: Request::Write(number),
-                sent,
-                at,
-                kind: failed.kind,
-                outcome: failed.outcome,
-                detail: crate::recording::detail(&failed.detail),
-            }),
-        };
-        sender.record(entry).await?;
+        let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut client = known.unwrap_or_else(|| Client::new(Arc::clone(&users.door)));
+        let (users, sender, idle) = (Arc::clone(&users), sender.clone(), Arc::clone(&idle));
+        under_way.spawn(async move {
+            let entry = write(&users, &mut client, number).await;
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+            sender.record(entry).await
+        });
+    }
+    while let Some(ended) = under_way.join_next().await {
+        ended.context("a writer panicked")??;
     }
     Ok(())
+}
+
+async fn write(users: &Users, client: &mut Client, number: u64) -> Entry {
+    let name = write_name(&users.run, number);
+    let sent = users.clock.now();
+    let reply = client.ask(&app::create(&name, &users.token)).await;
+    let at = users.clock.now();
+    let created = reply.and_then(|reply| Ok((app::created(&reply, &name)?, reply.served_by)));
+    match created {
+        Ok((id, served_by)) => {
+            *users.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, id));
+            Entry::Ack(Ack { number, id, sent, acked: at, served_by })
+        }
+        Err(failed) => Entry::Failure(Failure {
+            request: Request::Write(number),
+            sent,
+            at,
+            kind: failed.kind,
+            outcome: failed.outcome,
+            detail: crate::recording::detail(&failed.detail),
+        }),
+    }
 }
 
 async fn read(

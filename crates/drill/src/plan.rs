@@ -11,8 +11,8 @@ use crate::prober::{ProbeLogin, ProbeTarget, check_targets};
 
 /// Longest run name: with a number of 20 digits a write's name stays under 64 characters.
 const RUN_MAX: usize = 40;
-/// Most writers or readers: each is a task with one connection; a drill is no benchmark of the site.
-const USERS_MAX: u32 = 64;
+/// Most writers or readers: each is a task with one connection, and the application takes 900.
+const USERS_MAX: u32 = 800;
 
 /// A load of numbered writes, reads and probes.
 #[derive(Debug, Clone)]
@@ -27,10 +27,10 @@ pub struct LoadPlan {
     pub port: u16,
     /// Whom users ask for it, the first one first.
     pub dns_servers: Vec<SocketAddr>,
-    /// Writers; each waits for its answer before it writes again.
+    /// Writers that may be waiting for an answer at once; while so many are, nobody new arrives.
     pub writers: u32,
-    /// Writes a second that all writers together begin while they are answered. The pause that can be
-    /// seen is no shorter than the time between two.
+    /// Writes a second, begun at a fixed pace whether or not earlier ones are answered. The pause that can
+    /// be seen is no shorter than the time between two.
     pub writes_per_second: u32,
     /// Readers, each reading the write acknowledged last.
     pub readers: u32,
@@ -49,7 +49,8 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
-    /// 100 writes and 20 reads a second of 8 writers and 2 readers, for an hour at most, without probes.
+    /// 100 writes and 20 reads a second, for an hour at most, without probes. Up to 600 writers may wait:
+    /// the longest hold (5 s) at that pace, and room.
     #[must_use]
     pub fn new(dir: PathBuf, run: &str, host: DnsName, dns_servers: Vec<SocketAddr>) -> Self {
         Self {
@@ -58,7 +59,7 @@ impl LoadPlan {
             host,
             port: 80,
             dns_servers,
-            writers: 8,
+            writers: 600,
             writes_per_second: 100,
             readers: 2,
             reads_per_second: 20,

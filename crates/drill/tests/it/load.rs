@@ -142,7 +142,7 @@ async fn a_hold_is_a_pause_and_no_error() {
     assert!(longest >= hold - Duration::from_millis(100), "{longest:?}");
     let sent_while_held = |at: bascule_drill::At| at > begun && hold > at.since(begun);
     let held = recording.acks.iter().filter(|ack| sent_while_held(ack.sent)).count();
-    assert!(held <= 2 * 8, "eight writers wait, they do not queue up: {held}");
+    assert!(held > 2 * 8, "users go on arriving while others wait, and are all served: {held}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
