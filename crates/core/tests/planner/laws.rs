@@ -208,7 +208,7 @@ fn whatever_is_changed_before_the_commit_can_be_taken_back() {
                     Some(Action::SetGate { region: region.clone(), state: GateState::Local, epoch: *epoch })
                 }
                 Action::SetTtl { name, .. } => {
-                    let record = manifest().names.records.into_iter().find(|r| &r.name == name);
+                    let record = manifest().names.records.iter().find(|r| &r.name == name);
                     let ttl_s =
                         u32::try_from(record.expect("a record").ttl.as_secs()).expect("a day at most");
                     Some(Action::SetTtl { name: name.clone(), ttl_s, settle_ms: 0 })

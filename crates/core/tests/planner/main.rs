@@ -5,6 +5,7 @@ mod laws;
 mod pages;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use bascule_core::id::{Epoch, RegionName};
 use bascule_core::manifest::Manifest;
@@ -20,8 +21,11 @@ use bascule_core::time::Timestamp;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-fn manifest() -> Manifest {
-    Manifest::parse(include_str!("../manifest/right.toml")).expect("the right manifest is right")
+/// Read once: the laws ask for it a hundred thousand times.
+fn manifest() -> &'static Manifest {
+    static MANIFEST: OnceLock<Manifest> = OnceLock::new();
+    let text = include_str!("../manifest/right.toml");
+    MANIFEST.get_or_init(|| Manifest::parse(text).expect("the right manifest is right"))
 }
 
 fn east() -> RegionName {
@@ -137,7 +141,7 @@ fn request(kind: Kind, to: RegionName) -> Request {
 }
 
 fn assess(observation: &Observation, request: &Request) -> Assessment {
-    planner::plan(&manifest(), observation, request)
+    planner::plan(manifest(), observation, request)
 }
 
 /// The healthy starting point of each kind of operation.
