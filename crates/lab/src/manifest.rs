@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bascule_core::id::{DnsName, RegionName};
 use bascule_core::manifest::{
-    Compute, Database, FrontDoor, HttpUrl, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
-    Region, RegionDatabase, RegionPool, Scheme, Store, Target, TsigAlgorithm,
+    Compute, Database, FrontDoor, HttpUrl, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective,
+    Pool, Region, RegionDatabase, RegionPool, Scheme, Store, Target, TsigAlgorithm,
 };
 
 use crate::layout;

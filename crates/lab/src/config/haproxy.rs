@@ -107,9 +107,10 @@ frontend db_ingress
     default_backend db_local
 
 # Each rule of the check is a question of its own; a second (the keeper's: is the gate open for this epoch?) is added
-# by a further `http-check connect addr … port …` with its send and expect. 2 checks of 250 ms: a node that
-# says it is no primary is out, and its sessions are cut, after 0.5 s; one that says nothing after 2.5 s, since Patroni
-# on a busy machine may take a second to answer and a false alarm would cost users their transactions.
+# by a further `http-check connect addr … port …` with its send and expect. 2 checks of 500 ms: a node that
+# says it is no primary is out, and its sessions are cut, after 1 s; one that says nothing after 3 s, since Patroni
+# on a busy machine may take a second to answer and a false alarm would cost users their transactions. More checks
+# cost Patroni the time in which it should act: each is a thread and a query of its own.
 backend db_local
     mode tcp
     source {lb}
@@ -118,7 +119,7 @@ backend db_local
     http-check connect port {patroni}
     http-check send meth GET uri /primary
     http-check expect status 200
-    default-server inter 250ms fall 2 rise 1 tcp-ut 3s on-marked-down shutdown-sessions
+    default-server inter 500ms fall 2 rise 1 tcp-ut 3s on-marked-down shutdown-sessions
 {servers}
 backend db_remote
     mode tcp
@@ -154,7 +155,7 @@ backend repl
     http-check connect port {patroni}
     http-check send meth GET uri /leader
     http-check expect status 200
-    default-server inter 250ms fall 4 rise 1
+    default-server inter 1s fall 3 rise 1
 {servers}",
         lb = region.lb.address,
         replication = plan.ports.replication,

@@ -19,6 +19,11 @@ use crate::{ANSWER, observed};
 /// A write may wait as long as the application lets it: its own bound is 10 s.
 const WRITE_WITHIN: Duration = Duration::from_secs(11);
 
+/// For an instance that is alive to say whether it can write. It answers in milliseconds, or, while its
+/// database is gone, only after seconds: those are not waited for, since a failover is (30 times the
+/// slowest answer of an idle lab).
+const READY: Duration = Duration::from_millis(400);
+
 /// Where users come in.
 #[derive(Debug, Clone)]
 pub struct FrontDoorConfig {
@@ -112,8 +117,8 @@ impl HttpFrontDoor {
         let instances = self.config.instances.get(region).ok_or("the manifest has no such region")?;
         let mut asks = JoinSet::new();
         for instance in instances.clone() {
-            let get = |path| self.http.get(format!("http://{instance}{path}")).timeout(ANSWER).send();
-            let (alive, ready) = (get("/healthz"), get("/readyz"));
+            let get = |path, bound| self.http.get(format!("http://{instance}{path}")).timeout(bound).send();
+            let (alive, ready) = (get("/healthz", ANSWER), get("/readyz", READY));
             asks.spawn(async move {
                 let (alive, ready) = tokio::join!(alive, ready);
                 let well = |a: Result<reqwest::Response, _>| a.map(|r| r.status().is_success());

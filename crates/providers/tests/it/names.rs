@@ -39,6 +39,21 @@ async fn a_moved_name_is_answered_by_every_server_when_it_returns() {
 }
 
 #[tokio::test]
+async fn two_names_that_move_side_by_side_do_not_wait_for_each_other() {
+    let servers = Servers::start("app A 10.0.0.1\ndb A 10.0.0.1").await;
+    let names = servers.names();
+    let db = "db.events.test".parse().unwrap();
+    let (from, to) = (record("10.0.0.1", 5), record("10.0.0.2", 5));
+    let begun = Instant::now();
+    let app = name();
+    let moved = tokio::join!(names.replace(&app, &from, &to), names.replace(&db, &from, &to));
+    moved.0.unwrap();
+    moved.1.unwrap();
+    eprintln!("took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(700), "secondaries were told: {:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_change_of_the_time_to_live_alone_is_a_change() {
     let servers = Servers::start(OLD).await;
     let names = servers.names();
