@@ -8,6 +8,9 @@ use bascule_core::position::{Lsn, Position, Timeline};
 /// Bytes a record takes; any number will do, this one makes positions look like positions.
 pub const RECORD_BYTES: u64 = 0x80;
 
+/// Timelines that a promotion leaves out, so that a returned region that promotes itself has another.
+const SKIPPED: u32 = 7;
+
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -83,6 +86,7 @@ impl Log {
     pub fn promote(&mut self, at_ms: u64) -> Position {
         if !self.is_primary() {
             self.role = Role::Primary;
+            self.timeline = Timeline(self.timeline.0 + SKIPPED);
             self.branch(at_ms);
         }
         self.end()

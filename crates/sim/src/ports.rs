@@ -266,8 +266,9 @@ impl Gate for FakeRegion {
             if state == GateState::Local && !region.log.is_primary() {
                 return Err("no server is up".to_owned());
             }
-            if state != GateState::Local {
+            if state != GateState::Local && region.gate == GateState::Local {
                 region.cut_ms = now_ms;
+                region.straggler_ms = Some(now_ms + CUT_MS - 1);
             }
             (region.gate, region.gate_epoch) = (state, epoch);
             Ok(())

@@ -133,6 +133,7 @@ fn founded(manifest: &Manifest, seed: u64) -> State {
             gate: if home { GateState::Local } else { GateState::Remote },
             gate_epoch: Epoch(1),
             cut_ms: 0,
+            straggler_ms: None,
             held: false,
             log: Log { timeline: Timeline(1), ..Log::new(role) },
             heard_ms: 0,

@@ -37,6 +37,8 @@ pub struct Region {
     pub gate_epoch: Epoch,
     /// When users' sessions were last cut, in virtual milliseconds.
     pub cut_ms: u64,
+    /// When the last of them to be gone has its last write taken, if it still has.
+    pub straggler_ms: Option<u64>,
     /// Whether its pool holds.
     pub held: bool,
     /// Its database.
@@ -141,11 +143,13 @@ impl State {
     pub fn advance(&mut self, to_ms: u64) {
         let mut tick = (self.now_ms / TICK_MS + 1) * TICK_MS;
         if tick > to_ms {
+            self.stragglers(to_ms);
             self.now_ms = self.now_ms.max(to_ms);
             return;
         }
         let names: Vec<RegionName> = self.regions.keys().cloned().collect();
         while tick <= to_ms {
+            self.stragglers(tick);
             self.now_ms = tick;
             self.replicate(&names);
             if self.users {
@@ -156,7 +160,24 @@ impl State {
             self.check();
             tick += TICK_MS;
         }
+        self.stragglers(to_ms);
         self.now_ms = self.now_ms.max(to_ms);
+    }
+
+    /// Sessions that came past the pool and were being cut may have written until they were gone.
+    fn stragglers(&mut self, to_ms: u64) {
+        let due = |(name, region): (&RegionName, &Region)| {
+            region.straggler_ms.filter(|at_ms| *at_ms <= to_ms).map(|at_ms| (name.clone(), at_ms))
+        };
+        let due: Vec<(RegionName, u64)> = self.regions.iter().filter_map(due).collect();
+        for (name, at_ms) in due {
+            self.now_ms = self.now_ms.max(at_ms);
+            let region = self.region(&name);
+            region.straggler_ms = None;
+            if self.users && self.regions[&name].alive && self.regions[&name].log.is_primary() {
+                self.take(&name);
+            }
+        }
     }
 
     /// Where a write that is made in a region's pool arrives, if it is taken. A held pool answers later,
@@ -185,13 +206,19 @@ impl State {
             }
             return None;
         };
+        self.take(&at);
+        Some(at)
+    }
+
+    /// A region's database takes a user's write, and the user is told so.
+    fn take(&mut self, at: &RegionName) {
         let (number, now_ms) = (self.acks.len() as u64 + 1, self.now_ms);
-        let region = self.region(&at);
+        let region = self.region(at);
         region.log.write(Content::Write(number), now_ms);
         let epoch = region.gate_epoch;
         if let Some(last) = self.acks.last() {
             self.longest_pause_ms = self.longest_pause_ms.max(now_ms - last.at_ms);
-            if epoch < last.epoch || epoch == last.epoch && at != last.region {
+            if epoch < last.epoch || epoch == last.epoch && *at != last.region {
                 let what = format!(
                     "I1: {at} took write {number} in epoch {epoch} after {} took one in epoch {}",
                     last.region, last.epoch
@@ -200,7 +227,6 @@ impl State {
             }
         }
         self.acks.push(Ack { number, at_ms: now_ms, region: at.clone(), epoch });
-        Some(at)
     }
 
     fn violate(&mut self, what: String) {
@@ -327,7 +353,7 @@ impl State {
         let (now_ms, other) = (self.now_ms, self.other(name));
         let floor = self.regions[&other].log.timeline;
         let log = &mut self.region(name).log;
-        while log.is_primary() && log.timeline <= floor {
+        while log.is_primary() && log.timeline == floor {
             log.branch(now_ms);
         }
         log.timeline

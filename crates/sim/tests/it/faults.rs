@@ -154,7 +154,17 @@ async fn random(seed: u64) {
         let when = if rng.chance(500) { "before" } else { "after" };
         rng.chance(500).then(|| format!("{when}={}", 1 + rng.below(30)).parse().expect("a crash point"))
     };
-    let mut run = trial.apply(crash(&mut rng)).await;
+    // The standby may be slow, and be cut off for good in the middle.
+    let lag_ms = [20, 20, 60, 300, 1_500, 4_000][usize::try_from(rng.below(6)).expect("a small number")];
+    let cut_ms = rng.chance(400).then(|| rng.below(5_100));
+    trial.site.sim.with(|s| s.lag_ms = lag_ms);
+    let first = crash(&mut rng);
+    let cut = async {
+        let Some(ms) = cut_ms else { return };
+        sleep_ms(ms).await;
+        trial.site.sim.with(|s| s.link_up = false);
+    };
+    let (mut run, ()) = tokio::join!(trial.apply(first), cut);
     let mut abort_refused = false;
     for _ in 0..20 {
         run = match run {
@@ -171,7 +181,7 @@ async fn random(seed: u64) {
         }
     }
     // Whatever is still broken heals, and the next controller lives.
-    trial.site.sim.with(|s| s.faults = Faults::None);
+    trial.site.sim.with(|s| (s.faults, s.link_up, s.lag_ms) = (Faults::None, true, 20));
     let run = match trial.over().await {
         Some(outcome) => Run::Ended(outcome),
         None => trial.resume(None).await,
