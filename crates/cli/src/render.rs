@@ -247,6 +247,9 @@ pub fn report(report: &Report) -> String {
         ms(report.took_us),
         report.controllers
     );
+    for step in report.steps.iter().filter(|s| s.state == "given up") {
+        let _ = writeln!(out, "GAVE UP {}: {}", step.step, step.note);
+    }
     if let Some(loss) = report.loss_ms {
         let _ = writeln!(out, "writes of at most {loss} ms may be lost");
     }

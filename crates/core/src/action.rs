@@ -119,8 +119,8 @@ pub enum Action {
         /// The region that is to be promoted.
         region: RegionName,
     },
-    /// Give a returned region's diverged history a timeline above the active one's, so that its cluster
-    /// manager can't take the two for the same and follow without a rewind.
+    /// See that a returned region's diverged history has a timeline of its own, so that its cluster manager
+    /// can't take it for the active one's and follow without a rewind; give it one if not.
     Renumber {
         /// The region that returned.
         region: RegionName,

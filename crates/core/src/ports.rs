@@ -38,11 +38,12 @@ pub trait Database: Send + Sync {
     /// Make the cluster a standby that follows the given address; returns when its manager has accepted.
     /// Done already: changes nothing.
     async fn stand_down(&self, follow: SocketAddr) -> Result<(), PortError>;
-    /// Make the cluster a primary; returns where its new timeline begins once its leader takes writes.
+    /// Make the cluster a primary, on a timeline that the other region will not take by itself; returns
+    /// where it begins once its leader takes writes.
     /// Done already: changes nothing.
     async fn promote(&self) -> Result<Position, PortError>;
-    /// Bring a primary whose history parted from the other region's onto a timeline above that one's; a
-    /// standby, or a primary that is above it, is left as it is. Returns the timeline it is on.
+    /// Bring a primary whose history parted from the other region's onto a timeline that the other one
+    /// has not; a standby is left as it is. Returns the timeline it is on.
     async fn renumber(&self) -> Result<Timeline, PortError>;
 }
 

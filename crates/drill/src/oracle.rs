@@ -64,11 +64,12 @@ impl Drill {
         }
     }
 
-    /// Whether the fault itself hides from the probes if the region takes writes.
+    /// Whether it is known without the probes that the region takes no writes, or that they can't see it:
+    /// of a region that is lost, the lab has ended every process before the fault is marked.
     fn hides_region(self) -> bool {
         match self {
-            Self::Switchover | Self::RegionLoss => false,
-            Self::RegionFreeze | Self::Partition => true,
+            Self::Switchover => false,
+            Self::RegionLoss | Self::RegionFreeze | Self::Partition => true,
         }
     }
 }

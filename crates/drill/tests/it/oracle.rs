@@ -341,11 +341,12 @@ fn a_region_that_its_fault_hides_is_told_but_does_not_void() {
         scene.marks.done = At::from_ms(9_000);
     };
     silence(&mut scene);
-    void(&scene.judge(), "nobody saw if us-east-2 takes writes");
-    scene.of.drill = Drill::Partition;
-    let report = scene.judge();
-    assert!(report.verdict.is_met(), "{}", report.to_text());
-    assert!(report.unwatched_ms[&scene.of.from] > 3_000);
+    for drill in [Drill::RegionLoss, Drill::RegionFreeze, Drill::Partition] {
+        scene.of.drill = drill;
+        let report = scene.judge();
+        assert!(report.verdict.is_met(), "{}", report.to_text());
+        assert!(report.unwatched_ms[&scene.of.from] > 3_000);
+    }
 }
 
 #[test]

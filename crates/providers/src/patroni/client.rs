@@ -232,6 +232,7 @@ impl Database for PatroniCluster {
 
     async fn promote(&self) -> Result<Position, PortError> {
         let deadline = Instant::now() + PROMOTED_WITHIN;
+        self.skip_timelines().await?;
         // Only through the manager, whose loop this wakes. `pg_promote` beside it would be 0.1 s faster, but
         // a loop that had begun before still believes in a standby cluster: it was seen to restart the
         // new primary as a standby.
@@ -253,20 +254,22 @@ impl Database for PatroniCluster {
         }
     }
 
-    /// Patroni compares timelines by number only: a region that came back and promoted itself may have the
-    /// number that the active one has, and would follow it without a rewind, on other data.
+    /// With [`TIMELINES_SKIPPED`] a returned region has no number of the active one's, unless it promoted
+    /// itself that often. Then it rises above: what remains is a rewind by numbers that differ.
     async fn renumber(&self) -> Result<Timeline, PortError> {
         let state = self.state().await?;
-        let position =
-            state.position.ok_or_else(|| PortError::Refused("its timeline is unknown".to_owned()))?;
+        let position = state.position.ok_or_else(|| PortError::Refused("its timeline is unknown".to_owned()))?;
         if state.in_recovery {
             return Ok(position.timeline);
         }
         let floor = super::divergence::peer_timeline(self).await?;
-        self.rise_above(floor).await
+        if position.timeline < floor { Ok(position.timeline) } else { self.rise_above(floor).await }
     }
 }
 
+/// Numbers left to a region that comes back and promotes itself, before the active one's: one for its
+/// restart, and six for leaders it may lose before somebody reinstates it.
+const TIMELINES_SKIPPED: u32 = 7;
 /// A switchover inside a region took 3–5 s, and waits for a replica that is ready: after a region's
 /// restart that takes up to 20 s.
 const SWITCHED_WITHIN: Duration = Duration::from_secs(60);
@@ -274,6 +277,31 @@ const SWITCHED_WITHIN: Duration = Duration::from_secs(60);
 const SWITCH_POLL: Duration = Duration::from_secs(1);
 
 impl PatroniCluster {
+    /// Occupy the next timelines, so that the promotion takes a number that the other region, should it
+    /// come back and promote itself, does not also take.
+    ///
+    /// Patroni decides by the number alone whether a member must be rewound, and `pg_rewind` trusts equal
+    /// numbers that begin at the same position: two regions that both promoted to timeline 7 would follow
+    /// each other on different data. PostgreSQL takes the number after the last history file it finds
+    /// (`findNewestTimeLine`), so files for the numbers in between are enough; only their presence counts.
+    async fn skip_timelines(&self) -> Result<(), PortError> {
+        let state = self.state().await?;
+        let (true, Some(here)) = (state.in_recovery, state.received) else { return Ok(()) };
+        let (_, session) = self.leader().await?;
+        let rows = session.ask("SELECT current_setting('data_directory')").await?;
+        let folder = rows.first().and_then(|row| row.get(0)).unwrap_or_default().replace('\'', "''");
+        let copies = (1..=TIMELINES_SKIPPED).map(|step| {
+            format!(
+                "COPY (SELECT {}, '{}', 'skipped before a promotion') TO '{folder}/pg_wal/{:08X}.history'",
+                here.timeline,
+                here.lsn,
+                here.timeline.0 + step
+            )
+        });
+        session.ask(&copies.collect::<Vec<_>>().join("; ")).await?;
+        Ok(())
+    }
+
     /// One switchover inside the region: a new timeline.
     async fn switch(&self, leader: &MemberName) -> Result<(), PortError> {
         let member = self.0.config.members.iter().find(|m| &m.name == leader);

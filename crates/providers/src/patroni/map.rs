@@ -35,13 +35,15 @@ impl Cluster {
     }
 }
 
-/// The leader's own word about itself, in one row of text cells.
+/// The leader's own word about itself, in one row of text cells. A standby that receives nothing at the
+/// moment is on the timeline of its newest log file: the control file may be as old as its last restart
+/// point.
 pub(super) const STATE_SQL: &str = "
     SELECT in_recovery,
            (SELECT system_identifier FROM pg_control_system()),
            CASE WHEN in_recovery THEN coalesce(receiver.received_tli,
-                    nullif((SELECT min_recovery_end_timeline FROM pg_control_recovery()), 0),
-                    (SELECT timeline_id FROM pg_control_checkpoint()))
+                    (SELECT ('x' || max(substr(name, 1, 8)))::bit(32)::int FROM pg_ls_waldir()
+                        WHERE name ~ '^[0-9A-F]{24}$'))
                 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
            CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
            CASE WHEN in_recovery THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) END,
