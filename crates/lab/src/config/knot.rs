@@ -83,14 +83,15 @@ key:
 
 /// The zone when a lab is new: both names point at the first region.
 ///
-/// SOA: a secondary that missed a NOTIFY asks again within 2 s and retries each second; it goes on answering for
+/// SOA: a secondary that missed a NOTIFY asks again within 10 s and retries each second (with less, a
+/// NOTIFY often meets a refresh that is planned for the running second, and is not done sooner); it goes on answering for
 /// two weeks without a primary, since names must outlive the witness.
 #[must_use]
 pub fn zone(plan: &LabPlan) -> String {
     let names = &plan.names;
     let active = &plan.regions[0];
     let mut text = format!(
-        "$ORIGIN {zone}.\n$TTL {ttl}\n@ 3600 SOA ns1 hostmaster 1 2 1 1209600 {ttl}\n",
+        "$ORIGIN {zone}.\n$TTL {ttl}\n@ 3600 SOA ns1 hostmaster 1 10 1 1209600 {ttl}\n",
         zone = names.zone,
         ttl = names.ttl_s
     );
