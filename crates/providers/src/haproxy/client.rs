@@ -152,35 +152,27 @@ impl Gate for HaproxyGate {
 
     async fn set(&self, state: GateState, epoch: Epoch) -> Result<(), PortError> {
         let GateConfig { map, local, remote, .. } = &self.config;
-        let now = self.read().await?;
-        if now.epoch > epoch {
+        let show = format!("show map {map}");
+        let (_, before) = map::gate(&self.command(&show).await?).map_err(PortError::Refused)?;
+        if before > epoch {
             return Err(PortError::Refused(format!(
-                "stale: the gate was set for epoch {}, this is epoch {epoch}",
-                now.epoch
+                "stale: the gate was set for epoch {before}, this is epoch {epoch}"
             )));
         }
         let word = state.as_str();
-        let said = self.command(&format!("set map {map} epoch {epoch}; set map {map} db {word}")).await?;
-        let after = self.read().await?;
-        if (after.state, after.epoch) != (state, epoch) {
+        let set = format!("set map {map} epoch {epoch}; set map {map} db {word}; {show}");
+        let said = self.command(&set).await?;
+        if map::gate(&said) != Ok((state, epoch)) {
             return Err(PortError::Unknown(format!(
-                "the gate is {} for epoch {} after it was set: {}",
-                after.state.as_str(),
-                after.epoch,
+                "the gate is not {word} for epoch {epoch} after it was set: {}",
                 said.trim()
             )));
         }
         // Whoever came in under the old state is cut; whoever the new state lets in stays.
         match state {
-            GateState::Closed => {
-                self.cut(local).await?;
-                self.cut(remote).await
-            }
+            GateState::Closed => tokio::try_join!(self.cut(local), self.cut(remote)).map(drop),
             GateState::Remote => self.cut(local).await,
-            GateState::Local => {
-                self.cut(remote).await?;
-                self.await_up().await
-            }
+            GateState::Local => tokio::try_join!(self.cut(remote), self.await_up()).map(drop),
         }
     }
 }
