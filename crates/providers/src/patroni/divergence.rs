@@ -25,6 +25,9 @@ const ROWS_MAX: usize = 100_000;
 /// Reading a log of hours and scanning the tables it touched; the step's bound (10 min) is the real one.
 const READ: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// Deleted rows fetched with one statement: a key has some 50 characters, so 50 KB of it.
+const KEYS_AT_ONCE: usize = 1_000;
+
 /// A table that was written to past the fork.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Table {
@@ -50,20 +53,17 @@ pub(super) async fn save(
     let member = member.ok_or_else(|| PortError::Refused(format!("{name} is not in the manifest")))?;
     let here = Session::new(login(config, member, &config.database));
 
-    let xids = committed(&here, fork.lsn, end.lsn).await?;
-    if xids.is_empty() {
-        return Ok(Divergence {
-            file: None,
-            rows: 0,
-            note: format!("its log goes on from the fork at {fork} to {end} without any committed write"),
-        });
+    let from = readable_from(&here, fork.lsn).await?;
+    let mut saved = Saved { unread: (from > fork.lsn).then_some(from), ..Saved::default() };
+    let xids = if from < end.lsn { committed(&here, from, end.lsn).await? } else { Vec::new() };
+    let tables = if xids.is_empty() { Vec::new() } else { tables(&here, from, end.lsn, &xids).await? };
+    if tables.is_empty() {
+        return Ok(Divergence { file: None, rows: 0, note: saved.note(&xids, fork) });
     }
-    let tables = tables(&here, fork.lsn, end.lsn).await?;
     let mut file = create(into)?;
-    let mut saved = Saved::default();
     let header = json!({
         "version": 1, "member": name, "fork": fork.to_string(), "end": end.to_string(),
-        "transactions": xids.len(), "database": config.database,
+        "read_from": from.to_string(), "transactions": xids.len(), "database": config.database,
     });
     write(&mut file, &header)?;
     for table in &tables {
@@ -84,6 +84,8 @@ pub(super) async fn save(
 
 #[derive(Debug, Default)]
 struct Saved {
+    /// Where reading began, if the log from the fork to there is gone.
+    unread: Option<Lsn>,
     rows: u64,
     deletes: u64,
     keyed: u64,
@@ -103,6 +105,11 @@ impl Saved {
             self.rows,
             self.keyed
         );
+        if let Some(from) = self.unread {
+            note += &format!(
+                "; its log from the fork to {from} is gone: what was written there is unknown and NOT saved"
+            );
+        }
         if self.keyed < self.deletes {
             note += &format!("; {} deletes could not be told by key", self.deletes - self.keyed);
         }
@@ -134,6 +141,25 @@ fn text(row: &SimpleQueryRow, index: usize) -> &str {
     row.get(index).unwrap_or_default()
 }
 
+/// The fork, or the first position past it whose log is still on disk: checkpoints remove the oldest
+/// segments first. A segment's name is its timeline, then its number in two halves of the position (the
+/// manual's section 30.6).
+async fn readable_from(here: &Session, fork: Lsn) -> Result<Lsn, PortError> {
+    let sql = format!(
+        "WITH segment AS (
+             SELECT ('x' || substr(name, 9, 8))::bit(32)::bigint * 4294967296
+                  + ('x' || substr(name, 17, 8))::bit(32)::bigint * bytes AS first, bytes
+             FROM pg_ls_waldir(),
+                  LATERAL (SELECT pg_size_bytes(current_setting('wal_segment_size')) AS bytes) AS setting
+             WHERE name ~ '^[0-9A-F]{{24}}$')
+         SELECT '0/0'::pg_lsn + greatest(min(first), '{fork}'::pg_lsn - '0/0'::pg_lsn) FROM segment
+         WHERE first + bytes > '{fork}'::pg_lsn - '0/0'::pg_lsn"
+    );
+    let rows = here.ask(&sql).await?;
+    let first = rows.first().and_then(|row| text(row, 0).parse().ok());
+    first.ok_or_else(|| PortError::Refused("its log is not on disk".to_owned()))
+}
+
 /// Transactions (and subtransactions) that wrote rows past the fork and committed.
 async fn committed(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<u32>, SqlError> {
     let sql = format!(
@@ -152,13 +178,14 @@ async fn committed(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<u32>, SqlEr
 }
 
 /// Tables of this database that were written to past the fork, with their deletes.
-async fn tables(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<Table>, SqlError> {
+async fn tables(here: &Session, from: Lsn, to: Lsn, xids: &[u32]) -> Result<Vec<Table>, SqlError> {
     let sql = format!(
         "WITH touched AS (
              SELECT (regexp_match(block_ref, 'rel (\\d+)/(\\d+)/(\\d+)'))::oid[] AS rel,
                     record_type LIKE 'DELETE%' AS deletes
              FROM pg_get_wal_records_info('{from}', '{to}')
-             WHERE resource_manager IN ('Heap', 'Heap2') AND block_ref LIKE '%rel %'),
+             WHERE resource_manager IN ('Heap', 'Heap2') AND block_ref LIKE '%rel %'
+                 AND xid = ANY ({xids})),
          counted AS (
              SELECT rel, count(*) FILTER (WHERE deletes) AS deletes FROM touched
              WHERE rel[2] = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -173,7 +200,8 @@ async fn tables(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<Table>, SqlErr
                   THEN 0 ELSE rel[1] END, rel[3])
          JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-         ORDER BY 1"
+         ORDER BY 1",
+        xids = xid_list(xids)
     );
     let rows = here.ask_within(&sql, READ).await?;
     Ok(rows
@@ -251,14 +279,23 @@ async fn deleted_rows(
         return Ok(0);
     };
     let key = key_sql(table);
-    let own_keys = here.ask_within(&format!("SELECT {key} FROM {} AS t", table.name), READ).await?;
-    let own: BTreeSet<&str> = own_keys.iter().map(|row| text(row, 0)).collect();
-    let sql =
-        format!("SELECT {key}, row_to_json(t) FROM {} AS t WHERE t.xmin::text::bigint < {first}", table.name);
+    let keys = format!("SELECT {key} FROM {} AS t", table.name);
+    let own = here.ask_within(&keys, READ).await?;
+    let own: BTreeSet<&str> = own.iter().map(|row| text(row, 0)).collect();
+    let peers = peer.ask_within(&format!("{keys} WHERE t.xmin::text::bigint < {first}"), READ).await?;
+    let missing: Vec<&str> = peers.iter().map(|row| text(row, 0)).filter(|key| !own.contains(key)).collect();
     let mut keyed = 0;
-    for row in peer.ask_within(&sql, READ).await?.iter().filter(|row| !own.contains(text(row, 0))) {
-        write(file, &line(table, "delete", text(row, 0), text(row, 1)))?;
-        keyed += 1;
+    for some in missing.chunks(KEYS_AT_ONCE) {
+        let list: Vec<_> = some.iter().map(|key| format!("'{}'", key.replace('\'', "''"))).collect();
+        let sql = format!(
+            "SELECT {key}, row_to_json(t) FROM {} AS t WHERE ({key})::text IN ({})",
+            table.name,
+            list.join(", ")
+        );
+        for row in &peer.ask_within(&sql, READ).await? {
+            write(file, &line(table, "delete", text(row, 0), text(row, 1)))?;
+            keyed += 1;
+        }
     }
     Ok(keyed)
 }

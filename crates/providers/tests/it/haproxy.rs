@@ -11,6 +11,7 @@ use bascule_providers::patroni::http_client;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::http;
 use crate::process::{Part, folder, free_port, write};
 
 /// A member of make-believe.
@@ -57,22 +58,8 @@ async fn database(name: &str) -> SocketAddr {
 
 /// Answers every request as `GET /primary`.
 async fn patroni(primary: Arc<AtomicBool>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut session, _)) = listener.accept().await {
-            let primary = primary.clone();
-            tokio::spawn(async move {
-                // The request comes in one piece, and all requests are alike.
-                let _bytes = session.read(&mut [0; 4096]).await?;
-                let status =
-                    if primary.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                session.write_all(answer.as_bytes()).await
-            });
-        }
-    });
-    address
+    let status = move || if primary.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
+    http::serve(move || (status(), String::new())).await
 }
 
 /// The load balancer of a region with two members.
@@ -86,6 +73,11 @@ pub struct Balancer {
 impl Balancer {
     /// One that is up and, since nobody leads, has no server up.
     pub async fn start() -> Self {
+        Self::start_with("inter 250ms").await
+    }
+
+    /// One that checks its servers as told.
+    pub async fn start_with(checks: &str) -> Self {
         let members = [Member::start("db1").await, Member::start("db2").await];
         let peer = database("peer").await;
         let (users, admin) = (local(free_port()), local(free_port()));
@@ -93,7 +85,7 @@ impl Balancer {
         let map = folder.path().join("gate.map").display().to_string();
         write(&folder.path().join("gate.map"), "db closed\nepoch 0\n");
         let config = folder.path().join("haproxy.cfg");
-        write(&config, &configuration(&members, &map, users, admin, peer));
+        write(&config, &configuration(&members, &map, users, admin, peer, checks));
         let mut part =
             Part::start(folder, "/usr/sbin/haproxy", &["-db", "-f", &config.display().to_string()]);
         let config = GateConfig {
@@ -137,6 +129,7 @@ fn configuration(
     users: SocketAddr,
     admin: SocketAddr,
     peer: SocketAddr,
+    checks: &str,
 ) -> String {
     let server = |m: &Member| {
         format!(
@@ -164,7 +157,7 @@ frontend db
     use_backend db_remote if {{ str(db),map_str({map},closed) -m str remote }}
 backend db_local
     option httpchk GET /primary
-    default-server inter 250ms fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server {checks} fall 2 rise 1 on-marked-down shutdown-sessions
 {servers}backend db_remote
     server peer {peer}
 "

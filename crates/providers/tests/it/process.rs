@@ -47,6 +47,17 @@ impl Part {
         }
     }
 
+    /// Send it a signal, and wait until it has ended.
+    pub async fn end(&mut self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "it did not end within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// End it at once.
     pub fn stop(&mut self) {
         self.child.kill().unwrap();

@@ -1,35 +1,24 @@
-//! A real PostgreSQL, and a real PgBouncer in front of it.
+//! A real PgBouncer in front of a real PostgreSQL.
 
 use bascule_providers::Secret;
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
-use crate::process::{Part, folder, free_port, unprivileged, write};
-
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-const PASSWORD: &str = "not a secret";
-
-/// A session, or none if there is nobody to answer.
-pub async fn connect(port: u16, user: &str, database: &str) -> Option<Client> {
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(port).user(user).dbname(database).password(PASSWORD);
-    let (client, connection) = config.connect(NoTls).await.ok()?;
-    tokio::spawn(connection);
-    Some(client)
-}
+use crate::postgres::{PASSWORD, Postgres, connect};
+use crate::process::{Part, folder, free_port, write};
 
 /// One PostgreSQL behind one PgBouncer in transaction pooling.
 pub struct Pooled {
     port: u16,
     admin: PoolConfig,
     _bouncer: Part,
-    _postgres: Part,
+    _postgres: Postgres,
 }
 
 impl Pooled {
     /// Both, with a table `notes`.
     pub async fn start() -> Self {
-        let (postgres, server) = postgres().await;
+        let postgres = Postgres::start().await;
         let folder = folder();
         let port = free_port();
         let at = |name: &str| folder.path().join(name);
@@ -39,6 +28,7 @@ impl Pooled {
              listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
              auth_file = {users}\nadmin_users = admin\npool_mode = transaction\n\
              ignore_startup_parameters = extra_float_digits\n",
+            server = postgres.port,
             users = at("users").display(),
         );
         write(&at("pgbouncer.ini"), &ini);
@@ -64,25 +54,4 @@ impl Pooled {
     pub fn pool(&self) -> PgbouncerPool {
         PgbouncerPool::new(self.admin.clone())
     }
-}
-
-async fn postgres() -> (Part, u16) {
-    let folder = folder();
-    let (password, data) = (folder.path().join("password"), folder.path().join("data"));
-    write(&password, PASSWORD);
-    let made = unprivileged(&format!("{BIN}/initdb"))
-        .args(["--auth=scram-sha-256", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C"])
-        .arg("--pwfile")
-        .arg(&password)
-        .arg("--pgdata")
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let port = free_port();
-    let (data, port_text) = (data.display().to_string(), port.to_string());
-    let arguments = ["-D", &data, "-p", &port_text, "-h", "127.0.0.1", "-k", "", "-F"];
-    let mut part = Part::start(folder, &format!("{BIN}/postgres"), &arguments);
-    part.answers("PostgreSQL", async || connect(port, "postgres", "postgres").await).await;
-    (part, port)
 }
