@@ -258,7 +258,8 @@ impl Database for PatroniCluster {
     /// itself that often. Then it rises above: what remains is a rewind by numbers that differ.
     async fn renumber(&self) -> Result<Timeline, PortError> {
         let state = self.state().await?;
-        let position = state.position.ok_or_else(|| PortError::Refused("its timeline is unknown".to_owned()))?;
+        let position =
+            state.position.ok_or_else(|| PortError::Refused("its timeline is unknown".to_owned()))?;
         if state.in_recovery {
             return Ok(position.timeline);
         }
@@ -283,7 +284,8 @@ impl PatroniCluster {
     /// Patroni decides by the number alone whether a member must be rewound, and `pg_rewind` trusts equal
     /// numbers that begin at the same position: two regions that both promoted to timeline 7 would follow
     /// each other on different data. PostgreSQL takes the number after the last history file it finds
-    /// (`findNewestTimeLine`), so files for the numbers in between are enough; only their presence counts.
+    /// (`findNewestTimeLine`), so files for the numbers in between are enough. They are empty: a history that
+    /// does not hold the present timeline is nobody's child, and recovery leaves it alone.
     async fn skip_timelines(&self) -> Result<(), PortError> {
         let state = self.state().await?;
         let (true, Some(here)) = (state.in_recovery, state.received) else { return Ok(()) };
@@ -291,12 +293,8 @@ impl PatroniCluster {
         let rows = session.ask("SELECT current_setting('data_directory')").await?;
         let folder = rows.first().and_then(|row| row.get(0)).unwrap_or_default().replace('\'', "''");
         let copies = (1..=TIMELINES_SKIPPED).map(|step| {
-            format!(
-                "COPY (SELECT {}, '{}', 'skipped before a promotion') TO '{folder}/pg_wal/{:08X}.history'",
-                here.timeline,
-                here.lsn,
-                here.timeline.0 + step
-            )
+            let number = here.timeline.0 + step;
+            format!("COPY (SELECT WHERE false) TO '{folder}/pg_wal/{number:08X}.history'")
         });
         session.ask(&copies.collect::<Vec<_>>().join("; ")).await?;
         Ok(())
