@@ -162,27 +162,51 @@ impl DnsNames {
     }
 
     /// Wait until every server that answers at all says so. One that does not answer is not waited for:
-    /// it may be gone with its region.
+    /// it may be gone with its region. Each is asked by itself, so that it does not hold the others up.
     async fn await_spread(&self, name: &DnsName, to: &Record) -> Result<(), PortError> {
+        let asked = map::name(name).map_err(PortError::Refused)?;
         let deadline = Instant::now() + SPREAD_WITHIN;
-        loop {
-            let answers = self.answers(name).await;
-            let behind: Vec<_> = answers
-                .iter()
-                .filter(|(_, answer)| answer.as_ref().is_ok_and(|a| !says(a, to)))
-                .map(|(server, _)| server.to_string())
-                .collect();
-            if behind.is_empty() && answers.iter().any(|(_, answer)| answer.is_ok()) {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let who = if behind.is_empty() { "no server".to_owned() } else { behind.join(", ") };
-                return Err(PortError::Unknown(format!(
-                    "{name} was changed, but {who} does not answer so within {} ms",
-                    SPREAD_WITHIN.as_millis()
-                )));
-            }
-            sleep(POLL).await;
+        let mut asks = JoinSet::new();
+        for server in self.servers.clone() {
+            asks.spawn(spread_to(server, asked.clone(), to.clone(), self.like, deadline));
+        }
+        let spread = asks.join_all().await;
+        let behind: Vec<_> = spread.iter().filter_map(|s| s.behind()).map(|s| s.to_string()).collect();
+        if behind.is_empty() && spread.contains(&Spread::Done) {
+            return Ok(());
+        }
+        let who = if behind.is_empty() { "no server".to_owned() } else { behind.join(", ") };
+        Err(PortError::Unknown(format!(
+            "{name} was changed, but {who} does not answer so within {} ms",
+            SPREAD_WITHIN.as_millis()
+        )))
+    }
+}
+
+/// How far a change came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spread {
+    Done,
+    Behind(SocketAddr),
+    Gone,
+}
+
+impl Spread {
+    fn behind(self) -> Option<SocketAddr> {
+        match self {
+            Spread::Behind(server) => Some(server),
+            Spread::Done | Spread::Gone => None,
+        }
+    }
+}
+
+async fn spread_to(server: SocketAddr, name: Name, to: Record, like: IpAddr, deadline: Instant) -> Spread {
+    loop {
+        match ask(server, name.clone(), like).await {
+            Ok(answer) if says(&answer, &to) => return Spread::Done,
+            Ok(_) if Instant::now() >= deadline => return Spread::Behind(server),
+            Ok(_) => sleep(POLL).await,
+            Err(_) => return Spread::Gone,
         }
     }
 }
