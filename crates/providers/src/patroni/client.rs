@@ -167,10 +167,16 @@ impl PatroniCluster {
             .basic_auth(&config.patroni_user, Some(config.patroni_password.reveal()))
             .timeout(CONFIGURE)
             .json(change);
-        let answer = request.send().await.map_err(|e| {
-            let what = format!("Patroni of {name}: {}", describe(&e));
-            if e.is_connect() { PortError::Refused(what) } else { PortError::Unknown(what) }
-        })?;
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // It may lead no more: the next attempt asks who does.
+                self.forget_leader().await;
+                let what = format!("Patroni of {name}: {}", describe(&error));
+                let sent = !error.is_connect();
+                return Err(if sent { PortError::Unknown(what) } else { PortError::Refused(what) });
+            }
+        };
         if answer.status().is_success() {
             return Ok(());
         }

@@ -52,6 +52,17 @@ async fn a_user_who_is_connected_keeps_the_end_from_being_the_end() {
 }
 
 #[tokio::test]
+async fn a_session_that_the_server_ended_is_made_anew() {
+    let primary = Postgres::start().await;
+    let old = cluster(&primary, "leader", &primary).await;
+    let before = old.end().await.unwrap();
+    primary
+        .run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bascule'")
+        .await;
+    assert_eq!(old.end().await.map(|end| end.clients), Ok(before.clients));
+}
+
+#[tokio::test]
 async fn a_primary_has_no_progress_and_a_standby_no_end() {
     let primary = Postgres::start().await;
     let standby = primary.standby().await;
