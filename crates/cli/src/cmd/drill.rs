@@ -15,6 +15,7 @@ use bascule_engine::world::World;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::cmd::by_hand;
+use crate::cmd::load::{self, LoadReport};
 use crate::cmd::operate::{self, Started, request};
 use crate::cmd::{block_on, print, print_json};
 use crate::site::Site;
@@ -65,6 +66,15 @@ enum What {
         #[arg(long, value_parser = operate::parse_duration)]
         accept_data_loss: Option<Duration>,
     },
+    /// Load and nothing else, whatever you do meanwhile: judges losses, errors and double writers
+    Load {
+        /// How long, at most
+        #[arg(long = "for", default_value = "10m", value_parser = operate::parse_duration)]
+        lasts: Duration,
+        /// End with the standard input, too
+        #[arg(long)]
+        until_eof: bool,
+    },
 }
 
 /// The load must be there before anything is measured: half a second's writes at the default rate, within
@@ -72,11 +82,27 @@ enum What {
 const WARM_UP_WRITES: u64 = 50;
 const WARM_UP_WITHIN: Duration = Duration::from_secs(20);
 
+/// Longest load: an hour at the default rate, which is where a recording ends.
+const LOAD_WRITES_MAX: u64 = 360_000;
+
 /// Run it.
 pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let world = wiring::world(site)?;
         let rehearsal = Rehearsal::of(site, &world, args).await?;
+        if let What::Load { lasts, until_eof } = &args.what {
+            let report = rehearsal.load_only(*lasts, *until_eof).await?;
+            if args.json {
+                print_json(&report)?;
+            } else {
+                print(&report.to_text());
+            }
+            return Ok(if report.verdict.is_met() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(exit::MISSED)
+            });
+        }
         let report = rehearsal.run().await?;
         if args.json {
             print_json(&report)?;
@@ -102,6 +128,17 @@ impl<'a> Rehearsal<'a> {
         let (drill, to) = match &args.what {
             What::Switchover { to } => (Drill::Switchover, to.clone()),
             What::ByHand { to, .. } => (Drill::Switchover, to.clone()),
+            What::Load { lasts, .. } => {
+                if lasts.as_secs().saturating_mul(u64::from(args.rate)) > LOAD_WRITES_MAX {
+                    let most = LOAD_WRITES_MAX / u64::from(args.rate.max(1));
+                    return Err(exit::Usage(format!(
+                        "at {} writes a second the load may last {most} s at most",
+                        args.rate
+                    ))
+                    .into());
+                }
+                (Drill::Switchover, site.manifest.other(&tenure.active).clone())
+            }
             What::RegionLoss { region, .. } => {
                 if site.manifest.lab.is_none() {
                     return Err(
@@ -161,6 +198,22 @@ impl<'a> Rehearsal<'a> {
         Ok(report)
     }
 
+    /// Only the load: whoever asked for it does the rest.
+    async fn load_only(&self, lasts: Duration, until_eof: bool) -> anyhow::Result<LoadReport> {
+        let load = Load::start(self.load_plan()?).await.context("the load does not start")?;
+        load.wait_for_acks(WARM_UP_WRITES, WARM_UP_WITHIN).await?;
+        load::until_over(&load, lasts, until_eof).await?;
+        let front = load.front_door();
+        let recording = load.stop().await?;
+        let found = bascule_drill::lookup(&front).await;
+        let done = recording.end.as_ref().map_or(At::START, |end| end.at);
+        let marks = Marks { fault: None, command: At::START, done, phases: Vec::new() };
+        let report = LoadReport::of(bascule_drill::judge(&recording, &found, &marks, &self.of));
+        std::fs::write(self.folder.join("drill.json"), serde_json::to_string_pretty(&report)?)?;
+        std::fs::write(self.folder.join("drill.txt"), report.to_text())?;
+        Ok(report)
+    }
+
     fn load_plan(&self) -> anyhow::Result<LoadPlan> {
         let manifest = &self.site.manifest;
         let url = &manifest.front_door.url;
@@ -188,7 +241,7 @@ impl<'a> Rehearsal<'a> {
 
     async fn fault(&self, load: &Load) -> anyhow::Result<(Option<At>, Duration)> {
         match &self.args.what {
-            What::Switchover { .. } | What::ByHand { .. } => Ok((None, Duration::ZERO)),
+            What::Switchover { .. } | What::ByHand { .. } | What::Load { .. } => Ok((None, Duration::ZERO)),
             What::RegionLoss { region, hesitate, .. } => {
                 let at = load.mark("fault").await?;
                 crate::cmd::lab::break_region(&self.site.folder, region).await?;
@@ -207,6 +260,7 @@ impl<'a> Rehearsal<'a> {
                 by_hand::run(self.site, self.world, &self.of.from, &self.of.to, script).await?;
                 return Ok(Moved::ByHand);
             }
+            What::Load { .. } => bail!("a load moves nothing"),
         };
         match operate::begin(self.site, self.world, request).await? {
             Started::Ended(id, bascule_core::operation::Outcome::Succeeded) => Ok(Moved::By(id)),

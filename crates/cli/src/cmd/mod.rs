@@ -7,6 +7,7 @@ mod drill;
 mod gates;
 mod history;
 mod lab;
+mod load;
 mod operate;
 mod plan;
 mod status;
