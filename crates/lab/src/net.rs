@@ -31,6 +31,16 @@ link set eth0 up
         for host in plan.hosts_of(place) {
             let _ = writeln!(text, "addr add {}/24 dev eth0", host.address);
         }
+        // Patroni's requests to etcd are two segments each on a connection with Nagle's algorithm, which waits for the
+        // receiver's delayed acknowledgement: 43 ms a request, half of a switchover's pause. Acknowledge at once.
+        let hosts = plan.hosts_of(place);
+        for host in &hosts {
+            let _ = writeln!(
+                text,
+                "route change table local local {} dev eth0 proto kernel scope host src {} quickack 1",
+                host.address, hosts[0].address
+            );
+        }
         // Ports 53 and 80 belong to unprivileged parts.
         let _ = write!(
             text,

@@ -49,6 +49,7 @@ bootstrap:
     - encoding: UTF8
     - locale: C.UTF-8
     - data-checksums
+    - wal-segsize: '4'
   post_bootstrap: {bootstrap}
 ",
         scope = region.scope,
@@ -139,7 +140,7 @@ fn parameters() -> String {
         ("max_slot_wal_keep_size", "192MB"),
         ("min_wal_size", "32MB"),
         ("max_wal_size", "192MB"),
-        ("wal_retrieve_retry_interval", "200ms"),
+        ("wal_retrieve_retry_interval", "50ms"),
         // A silent partition ends replication's connections within 5 s.
         ("wal_sender_timeout", "5s"),
         ("wal_receiver_timeout", "5s"),
