@@ -92,16 +92,24 @@ fn measure(me: &Me, args: &Args, dir: &str) -> anyhow::Result<Bench> {
     for round in 1..=args.rounds {
         eprintln!("round {round} of {}", args.rounds);
         for to in [west, east] {
-            got.switchovers.push(me.json(&["drill", "switchover", "--to", to, "--json"])?);
+            got.switchovers.push(me.json(&[
+                "drill",
+                "switchover",
+                "--to",
+                to,
+                "--steady",
+                "1s",
+                "--json",
+            ])?);
         }
         for to in [west, east] {
-            let argv = ["drill", "by-hand", "--to", to, "--script", &script, "--json"];
+            let argv = ["drill", "by-hand", "--to", to, "--script", &script, "--steady", "1s", "--json"];
             got.by_hand.push(me.json(&argv)?);
         }
-        got.losses.push(me.json(&["drill", "region-loss", east, "--json"])?);
+        got.losses.push(me.json(&["drill", "region-loss", east, "--steady", "1s", "--json"])?);
         me.show(&["lab", "heal", east, "--dir", dir])?;
         got.reinstates.push(me.json(&["reinstate", east, "--json"])?);
-        got.switchovers.push(me.json(&["drill", "switchover", "--to", east, "--json"])?);
+        got.switchovers.push(me.json(&["drill", "switchover", "--to", east, "--steady", "1s", "--json"])?);
     }
     let operations: Vec<Report> = me.json(&["history", "--json", "--limit", "1000"])?;
     Ok(sum_up(args.rounds, &got, &operations))
