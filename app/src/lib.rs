@@ -8,7 +8,7 @@
 //! Invariant: a request answered with success has been committed; a request answered with `503` says
 //! whether nothing was done or whether the outcome is unknown.
 //!
-//! Left out: TLS (the load balancer's work), sessions, and anything that would need a background job.
+//! Left out: TLS (the load balancer's work), sessions, and background jobs but one: following that name.
 
 pub mod auth;
 pub mod body;
@@ -18,6 +18,8 @@ pub mod deadline;
 pub mod envelope;
 pub mod metrics;
 pub mod migrations;
+pub mod names;
+mod pool;
 pub mod routes;
 pub mod server;
 
@@ -35,13 +37,14 @@ pub struct App {
 }
 
 impl App {
-    /// Builds the application. Connects to nothing: the first request does.
+    /// Builds the application, and follows the database's name by `resolver` from now on, in a task of the
+    /// current tokio runtime. Connects to nothing: the first request does.
     ///
     /// # Errors
     /// When the pool's configuration is contradictory.
-    pub fn new(config: &config::Config) -> Result<Self, db::Error> {
+    pub fn new(config: &config::Config, resolver: impl names::Resolver) -> Result<Self, db::Error> {
         let metrics = metrics::Metrics::new();
-        let database = db::Database::new(config, db::MAX_LIFETIME, metrics.clone())?;
+        let database = db::Database::new(config, db::MAX_LIFETIME, resolver, metrics.clone())?;
         Ok(Self { served_by: config.served_by().into(), database, metrics })
     }
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use events_app::{App, config::Config, server};
+use events_app::{App, config::Config, names::System, server};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
         }
     };
     let served = async {
-        let app = App::new(&config)?;
+        let app = App::new(&config, System::new(&config.database_host))?;
         server::run(config.listen, app).await
     };
     match served.await {

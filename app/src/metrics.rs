@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use deadpool_postgres::Status;
+use deadpool::Status;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -67,6 +67,7 @@ pub struct Metrics {
     durations: Family<Timed, Histogram, Durations>,
     setbacks: Family<Attempted, Counter>,
     connects: Counter,
+    retired: Counter,
     pool_max: Gauge,
     pool_size: Gauge,
     pool_idle: Gauge,
@@ -80,7 +81,7 @@ impl Metrics {
         let requests = Family::default();
         let durations = Family::new_with_constructor(Durations);
         let setbacks = Family::default();
-        let connects = Counter::default();
+        let (connects, retired) = (Counter::default(), Counter::default());
         let (pool_max, pool_size) = (Gauge::default(), Gauge::default());
         let (pool_idle, pool_waiting) = (Gauge::default(), Gauge::default());
         registry.register("http_requests", "Requests answered", requests.clone());
@@ -88,6 +89,8 @@ impl Metrics {
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, durations.clone());
         registry.register("database_setbacks", "Attempts that came to nothing", setbacks.clone());
         registry.register("database_connects", "Connections opened", connects.clone());
+        let help = "Connections closed because the name had moved away from their address";
+        registry.register("database_retired", help, retired.clone());
         registry.register("database_pool_max", "Most connections the pool may hold", pool_max.clone());
         registry.register("database_pool_size", "Connections the pool holds", pool_size.clone());
         registry.register("database_pool_idle", "Connections not in use", pool_idle.clone());
@@ -99,6 +102,7 @@ impl Metrics {
             durations,
             setbacks,
             connects,
+            retired,
             pool_max,
             pool_size,
             pool_idle,
@@ -121,6 +125,11 @@ impl Metrics {
     /// Counts one new connection.
     pub fn connected(&self) {
         self.connects.inc();
+    }
+
+    /// Counts one connection closed after the name had left its address.
+    pub fn retired(&self) {
+        self.retired.inc();
     }
 
     /// The text for Prometheus, with the pool as it is now.

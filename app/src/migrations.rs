@@ -7,9 +7,9 @@
 //!
 //! Left out: going back. A new migration does that.
 
-use deadpool_postgres::ClientWrapper;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::db::{Database, Repeat};
@@ -65,9 +65,7 @@ pub async fn apply(database: &Database, deadline: Deadline) -> Result<Vec<Applie
 
 struct Edited(&'static str);
 
-async fn apply_once(
-    client: &mut ClientWrapper,
-) -> Result<Result<Vec<Applied>, Edited>, tokio_postgres::Error> {
+async fn apply_once(client: &mut Client) -> Result<Result<Vec<Applied>, Edited>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(LOCK).await?;
     let known = transaction.query_typed("SELECT version, checksum FROM schema_migrations", &[]).await?;

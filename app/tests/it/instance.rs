@@ -10,6 +10,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+use events_app::config::Config;
+
 use crate::contract::Contract;
 use crate::servers::{PASSWORD, signal, until};
 
@@ -43,6 +45,22 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
     }
+}
+
+/// The configuration of an instance inside the test itself.
+pub fn config(host: &str, port: u16, pool: usize) -> Config {
+    let password = NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), PASSWORD).unwrap();
+    Config::parse(|variable| match variable {
+        "LISTEN" => Some("127.0.0.1:0".into()),
+        "DATABASE_PORT" => Some(port.to_string()),
+        "DATABASE_HOST" => Some(host.into()),
+        "ALLOW_DATABASE_ADDRESS" => Some("1".into()),
+        "DATABASE_POOL" => Some(pool.to_string()),
+        "DATABASE_PASSWORD_FILE" => Some(password.path().display().to_string()),
+        _ => Some("events".into()),
+    })
+    .unwrap()
 }
 
 /// Runs the program with these variables, dying with this thread.

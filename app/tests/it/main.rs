@@ -6,6 +6,7 @@
 mod contract;
 mod instance;
 mod moves;
+mod names;
 mod refusals;
 mod servers;
 mod use_of_it;

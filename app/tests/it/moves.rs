@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
-use events_app::config::Config;
 use events_app::db::{CONNECT_TIMEOUT, Database, Repeat};
 use events_app::deadline::{Deadline, LONGEST_HOLD, REQUEST};
 use events_app::metrics::Metrics;
+use events_app::names::System;
 
-use crate::instance::Instance;
-use crate::servers::{Bouncer, PASSWORD, Postgres, until};
+use crate::instance::{Instance, config};
+use crate::servers::{Bouncer, Postgres, until};
 
 fn event(name: &str) -> Option<Value> {
     Some(json!({ "name": name }))
 }
 
-async fn count(admin: &Client) -> i64 {
+pub async fn count(admin: &Client) -> i64 {
     admin.query_one("SELECT count(*) FROM events", &[]).await.unwrap().get(0)
 }
 
@@ -155,21 +155,11 @@ async fn at_the_end_a_request_in_flight_is_finished() {
 #[tokio::test]
 async fn a_connection_is_not_used_past_its_lifetime() {
     let postgres = Postgres::start().await;
-    let password = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(password.path(), PASSWORD).unwrap();
-    let config = Config::parse(|variable| match variable {
-        "LISTEN" => Some("127.0.0.1:0".into()),
-        "DATABASE_PORT" => Some(postgres.port.to_string()),
-        "DATABASE_HOST" => Some("127.0.0.1".into()),
-        "ALLOW_DATABASE_ADDRESS" | "DATABASE_POOL" => Some("1".into()),
-        "DATABASE_PASSWORD_FILE" => Some(password.path().display().to_string()),
-        _ => Some("events".into()),
-    })
-    .unwrap();
+    let config = config("127.0.0.1", postgres.port, 1);
     let sql = "SELECT pg_backend_pid()";
     let lifetimes = [(Duration::from_secs(3600), true), (Duration::from_nanos(1), false)];
     for (lifetime, same) in lifetimes {
-        let database = Database::new(&config, lifetime, Metrics::new()).unwrap();
+        let database = Database::new(&config, lifetime, System::new("127.0.0.1"), Metrics::new()).unwrap();
         let backend = async || {
             let rows = database.rows(Repeat::Read, Deadline::after(REQUEST), sql, &[]).await.unwrap();
             rows[0].get::<_, i32>(0)

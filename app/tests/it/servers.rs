@@ -4,14 +4,14 @@
 //! when the thread that started it ends (`setpriv --pdeathsig`), so a killed test leaves none behind.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 pub const PASSWORD: &str = "not a secret";
 const BIN: &str = "/usr/lib/postgresql/15/bin";
@@ -65,8 +65,9 @@ fn write(path: &Path, text: &str) {
     give(path);
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Free on every address of this machine.
+pub fn free_port() -> u16 {
+    TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
 }
 
 pub fn signal(child: &Child, name: &str) {
@@ -86,9 +87,18 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
     }
 }
 
-pub async fn connect(port: u16, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
+async fn connect(port: u16, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
+    connect_to(Ipv4Addr::LOCALHOST, port, user, database).await
+}
+
+async fn connect_to(
+    address: Ipv4Addr,
+    port: u16,
+    user: &str,
+    database: &str,
+) -> Result<Client, tokio_postgres::Error> {
     let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(port).user(user).dbname(database).password(PASSWORD);
+    config.hostaddr(address.into()).port(port).user(user).dbname(database).password(PASSWORD);
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
@@ -179,6 +189,7 @@ impl Drop for Postgres {
 
 /// One PgBouncer in transaction pooling.
 pub struct Bouncer {
+    pub address: Ipv4Addr,
     pub port: u16,
     child: Child,
     _folder: TempDir,
@@ -186,13 +197,17 @@ pub struct Bouncer {
 
 impl Bouncer {
     pub async fn start(postgres: &Postgres) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST, free_port(), postgres).await
+    }
+
+    /// As [`Self::start`], at this address and port.
+    pub async fn start_at(address: Ipv4Addr, port: u16, postgres: &Postgres) -> Self {
         let folder = folder();
-        let port = free_port();
         let at = |name: &str| folder.path().join(name);
         write(&at("users"), &format!("\"events\" \"{PASSWORD}\"\n\"admin\" \"{PASSWORD}\"\n"));
         let ini = format!(
             "[databases]\nevents = host=127.0.0.1 port={server} dbname=events\n[pgbouncer]\n\
-             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
+             listen_addr = {address}\nlisten_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
              auth_file = {users}\nadmin_users = admin\npool_mode = transaction\ndefault_pool_size = 4\n\
              ignore_startup_parameters = extra_float_digits\n",
             server = postgres.port,
@@ -206,15 +221,30 @@ impl Bouncer {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("PgBouncer ended with {status}: {}", fs::read_to_string(at("log")).unwrap());
             }
-            connect(port, "admin", "pgbouncer").await.ok()
+            connect_to(address, port, "admin", "pgbouncer").await.ok()
         })
         .await;
-        Self { port, child, _folder: folder }
+        Self { address, port, child, _folder: folder }
     }
 
     /// The admin console, which takes simple queries only.
     pub async fn console(&self) -> Client {
-        connect(self.port, "admin", "pgbouncer").await.unwrap()
+        connect_to(self.address, self.port, "admin", "pgbouncer").await.unwrap()
+    }
+
+    /// Lets it hang, as one whose region is lost: connections stay, answers stay away.
+    pub fn freeze(&self) {
+        signal(&self.child, "STOP");
+    }
+
+    /// How many connections of the application it has.
+    pub async fn clients(&self) -> usize {
+        let rows = self.console().await.simple_query("SHOW CLIENTS").await.unwrap();
+        let user = |row: &SimpleQueryMessage| match row {
+            SimpleQueryMessage::Row(row) => row.get("user").map(str::to_owned),
+            _ => None,
+        };
+        rows.iter().filter_map(user).filter(|user| user == "events").count()
     }
 }
 
