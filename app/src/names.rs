@@ -119,7 +119,7 @@ async fn look_up_for_ever(resolver: impl Resolver, sender: &watch::Sender<BTreeS
         sender.send_if_modified(|latest| {
             let moved = *latest != found;
             if moved {
-                tracing::info!(from = ?latest, to = ?found, "the database's name has moved");
+                tracing::info!(from = ?latest, to = ?found, "the database's addresses have changed");
                 *latest = found;
             }
             moved
