@@ -18,10 +18,10 @@ use std::time::Duration;
 use bascule_core::observation::Observed;
 use bascule_core::time::Timestamp;
 
-/// For a TCP connection, or a DNS answer: one round trip across an ocean takes 100 ms at most; three of
+/// For a TCP connection, or a DNS answer: one round trip across an ocean takes 100 ms at most; two of
 /// them. A lost packet is sent again only after 1 s (RFC 6298), so waiting longer helps little: whoever
 /// asks looks twice.
-pub const CONNECT: Duration = Duration::from_millis(300);
+pub const CONNECT: Duration = Duration::from_millis(200);
 /// For one question and its answer on a connection that stands, or with its connecting.
 pub const ANSWER: Duration = Duration::from_millis(1000);
 

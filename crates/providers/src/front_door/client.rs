@@ -22,7 +22,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(11);
 /// For an instance that is alive to say whether it can write. It answers in milliseconds, or, while its
 /// database is gone, only after seconds: those are not waited for, since a failover is (30 times the
 /// slowest answer of an idle lab).
-const READY: Duration = Duration::from_millis(300);
+const READY: Duration = Duration::from_millis(200);
 
 /// Where users come in.
 #[derive(Debug, Clone)]
