@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::rig::Lab;
+use crate::rig::{Lab, eventually};
 
 pub const EAST: &str = "us-east-2";
 pub const WEST: &str = "us-west-1";
@@ -136,6 +136,23 @@ impl Site {
         }
     }
 
+    /// Waits until the standby has what is written by now, and nothing forbids a move: a link that was healed or has
+    /// become slow takes seconds to be in use again.
+    #[track_caller]
+    pub fn until_movable(&self, to: &str) {
+        let position = |region: &str| {
+            let lsn = format!("/regions/{region}/database/seen/value/position/lsn");
+            let status = self.status();
+            let (high, low) = status.pointer(&lsn)?.as_str()?.split_once('/')?;
+            let part = |text| u64::from_str_radix(text, 16).ok();
+            Some((part(high)?, part(low)?))
+        };
+        let written = position(other(to)).unwrap();
+        assert!(eventually(|| position(to) >= Some(written)), "{to} does not catch up: {:#}", self.status());
+        let plan = ["plan", "switchover", "--to", to];
+        assert!(eventually(|| self.bascule(&plan).code() == Some(0)), "{:#?}", self.bascule(&plan));
+    }
+
     /// Moves to a region and asserts that it did.
     #[track_caller]
     pub fn moves_to(&self, region: &str) {
@@ -153,6 +170,12 @@ pub struct Variant<'a> {
 impl Variant<'_> {
     pub fn bascule(&self, args: &[&str]) -> Said {
         self.site.bascule_on(self.name, args)
+    }
+}
+
+impl Variant<'_> {
+    pub fn start(&self, args: &[&str]) -> Running {
+        Running::of(self.site.command(self.name, args))
     }
 }
 
