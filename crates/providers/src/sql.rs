@@ -1,8 +1,10 @@
 //! One warm SQL session: made at first use, kept, made anew when it broke.
 //!
 //! It speaks the simple query protocol only, which PgBouncer's console understands too. The race it
-//! handles: the server closes the session while it idles; a statement that was not sent yet is then sent
-//! on a new one, and a statement that was sent is reported as unknown, never sent twice.
+//! handles: the server ends the session while it idles, and its farewell (a FATAL error) is read as the
+//! answer to the next statement. That one is asked again on a new session; every statement here is a
+//! question, or changes nothing when it is carried out twice. One whose answer was lost otherwise is reported
+//! as unknown, and whoever asked decides.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use bascule_core::ports::PortError;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use tokio_postgres::error::Severity;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::{ANSWER, CONNECT, Secret};
@@ -35,6 +38,14 @@ impl From<SqlError> for PortError {
             SqlError::Lost { .. } => PortError::Unknown(error.to_string()),
         }
     }
+}
+
+/// Why one session has no result.
+enum Trouble {
+    /// The server ended the session.
+    Ended(String),
+    /// Anything else.
+    Told(SqlError),
 }
 
 /// Where and as whom.
@@ -68,27 +79,47 @@ impl Session {
         sql: &str,
         bound: Duration,
     ) -> Result<Vec<SimpleQueryRow>, SqlError> {
-        let at = self.login.at;
         let mut slot = self.client.lock().await;
-        let client = match slot.take().filter(|c| !c.is_closed()) {
-            Some(client) => client,
-            None => self.connect().await?,
-        };
+        if let Some(client) = slot.take().filter(|c| !c.is_closed()) {
+            match self.ask_on(client, &mut slot, sql, bound).await {
+                Err(Trouble::Ended(why)) => tracing::debug!(at = %self.login.at, why, "session ended"),
+                Err(Trouble::Told(error)) => return Err(error),
+                Ok(rows) => return Ok(rows),
+            }
+        }
+        let client = self.connect().await?;
+        self.ask_on(client, &mut slot, sql, bound).await.map_err(|trouble| match trouble {
+            Trouble::Ended(why) => SqlError::Lost { at: self.login.at, why },
+            Trouble::Told(error) => error,
+        })
+    }
+
+    async fn ask_on(
+        &self,
+        client: Client,
+        slot: &mut Option<Client>,
+        sql: &str,
+        bound: Duration,
+    ) -> Result<Vec<SimpleQueryRow>, Trouble> {
+        let at = self.login.at;
+        let lost = |why| Trouble::Told(SqlError::Lost { at, why });
         match timeout(bound, client.simple_query(sql)).await {
             Ok(Ok(messages)) => {
                 *slot = Some(client);
                 Ok(messages.into_iter().filter_map(row).collect())
             }
             Ok(Err(error)) => match error.as_db_error() {
-                Some(refusal) if !client.is_closed() => {
+                Some(end) if matches!(end.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => {
+                    Err(Trouble::Ended(end.message().to_owned()))
+                }
+                Some(refusal) => {
                     let message = refusal.message().to_owned();
                     *slot = Some(client);
-                    Err(SqlError::Refused { at, message })
+                    Err(Trouble::Told(SqlError::Refused { at, message }))
                 }
-                Some(refusal) => Err(SqlError::Lost { at, why: refusal.message().to_owned() }),
-                None => Err(SqlError::Lost { at, why: describe(&error) }),
+                None => Err(lost(describe(&error))),
             },
-            Err(_) => Err(SqlError::Lost { at, why: format!("no answer within {} ms", bound.as_millis()) }),
+            Err(_) => Err(lost(format!("no answer within {} ms", bound.as_millis()))),
         }
     }
 
