@@ -90,9 +90,8 @@ fn check(scene: &mut Scene<'_>, active: &RegionName, returned: &RegionName) {
             format!("reinstate is for a region that returns; {active} would be the one"),
         );
     }
-    if let Some(database) = scene.need_database(active)
-        && database.role != ClusterRole::Primary
-    {
+    let new = scene.need_database(active);
+    if new.is_some_and(|database| database.role != ClusterRole::Primary) {
         scene.block(
             Code::NotPrimary,
             active,
@@ -105,6 +104,14 @@ fn check(scene: &mut Scene<'_>, active: &RegionName, returned: &RegionName) {
     let pool = scene.region(returned).map(|r| &r.pool);
     let held = scene.need(pool, returned, "pool").is_some_and(|pool| pool.held);
     if let Some(database) = scene.need_database(returned) {
+        if let Some(new) = new.filter(|new| new.system_id != database.system_id) {
+            scene.block(
+                Code::NotSameDatabase,
+                returned,
+                format!("its database is {}, the active one is {}", database.system_id, new.system_id),
+                "seed it from the active region: a rewind can't make another database of it",
+            );
+        }
         let (well, all) = database.well();
         let forwarding = gate.is_some_and(|g| g.state == GateState::Remote);
         match database.role {

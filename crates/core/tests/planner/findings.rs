@@ -95,6 +95,9 @@ fn about_databases() -> Vec<Change> {
         change!(Switchover, NotSameDatabase, true, "another initdb", |o, _| db(o, &west())
             .system_id
             .push('1')),
+        change!(Reinstate, NotSameDatabase, true, "another initdb", |o, _| db(o, &east())
+            .system_id
+            .push('1')),
         change!(Switchover, NotStreaming, true, "a cut line", |o, _| db(o, &west()).streaming = false),
         change!(Switchover, NotStreaming, true, "an old timeline", |o, _| db(o, &east()).position =
             at(2, 5_000)),
