@@ -63,6 +63,19 @@ pub enum Action {
         base: Epoch,
         /// The region that becomes active.
         active: RegionName,
+        /// The step whose evidence holds the renewals at which the old tenure stood still; none where
+        /// the old region's gate was seen closed instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claims: Option<StepId>,
+    },
+    /// Wait until the tenure has stood still for so long that no keeper of the region lets a write pass.
+    WaitOut {
+        /// The region whose tenure it is.
+        region: RegionName,
+        /// The epoch it has.
+        epoch: Epoch,
+        /// How long it must have stood still, in milliseconds.
+        still_ms: u64,
     },
     /// Make a region's cluster the standby of the other: it stops cleanly and follows.
     StandDown {
@@ -156,6 +169,7 @@ impl Action {
             Action::SetTtl { .. }
             | Action::Commit { .. }
             | Action::MoveName { .. }
+            | Action::WaitOut { .. }
             | Action::ConfirmLost { .. } => None,
         }
     }
@@ -177,6 +191,9 @@ pub struct Evidence {
     pub position: Option<Position>,
     /// Milliseconds that may be lost, if the step measured that.
     pub loss_ms: Option<u64>,
+    /// The renewals at which a tenure stood still, if the step waited one out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewals: Option<u64>,
     /// A file it wrote, relative to the operation's report folder.
     pub file: Option<String>,
     /// Why the step was given up instead of performed; none if it was performed.
@@ -188,7 +205,7 @@ impl Evidence {
     /// Evidence that is one sentence.
     #[must_use]
     pub fn note(note: impl Into<String>) -> Self {
-        Self { note: note.into(), position: None, loss_ms: None, file: None, waived: None }
+        Self { note: note.into(), position: None, loss_ms: None, renewals: None, file: None, waived: None }
     }
 
     /// Evidence about a log position.

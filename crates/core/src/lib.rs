@@ -5,6 +5,7 @@
 //! lives behind a trait in [`ports`].
 
 pub mod action;
+pub mod decision;
 pub mod id;
 pub mod manifest;
 pub mod observation;
@@ -15,3 +16,4 @@ pub mod ports;
 pub mod position;
 pub mod tenure;
 pub mod time;
+pub mod vantage;

@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::position::{Lsn, Position, Timeline};
 use crate::tenure::Tenure;
 use crate::time::Timestamp;
+use crate::vantage::{Pause, Place, Report};
 
 /// Why a port could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -232,7 +233,9 @@ pub struct Journal {
 pub trait TenureStore: Send + Sync {
     /// The site's tenure; none before it was founded.
     async fn tenure(&self) -> Result<Option<Tenure>, StoreError>;
-    /// Apply an event by [`crate::tenure::next`], atomically.
+    /// Apply an event by [`crate::tenure::next`], atomically. A commit is admitted only while its operation
+    /// is open and nobody has taken it over: `Fenced` otherwise. A commit that was made already is
+    /// answered by what it made, whoever asks.
     async fn advance(&self, event: crate::tenure::Event) -> Result<Tenure, StoreError>;
     /// Record whether a region was seen; returns since when it has not been, without a break.
     async fn sight(
@@ -241,6 +244,38 @@ pub trait TenureStore: Send + Sync {
         dark: bool,
         at: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// What the places tell each other, and the operator's word to all of them.
+#[async_trait]
+pub trait ReportStore: Send + Sync {
+    /// Put a place's newest report where the others find it, instead of the one before.
+    async fn report(&self, place: &Place, report: &Report) -> Result<(), StoreError>;
+    /// The newest report of every place that ever made one.
+    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError>;
+    /// Whether an operator has forbidden moves by themselves.
+    async fn pause(&self) -> Result<Option<Pause>, StoreError>;
+    /// Forbid them, or allow them again.
+    async fn set_pause(&self, pause: Option<&Pause>) -> Result<(), StoreError>;
+}
+
+/// Tells when a tenure has changed, so that nobody has to ask for it all the time.
+#[async_trait]
+pub trait TenureWatch: Send + Sync {
+    /// Returns the stored tenure as soon as it differs from `than`: by its epoch, or its renewals. It may
+    /// return earlier with the same; it fails when the store can't be asked.
+    async fn changed(&self, than: Option<&Tenure>) -> Result<Option<Tenure>, StoreError>;
+}
+
+/// An operation that has begun and not ended, as whoever might take it over sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOperation {
+    /// How it began.
+    pub header: Header,
+    /// Its controller's term.
+    pub term: Term,
+    /// How often that controller has said that it lives.
+    pub beats: u64,
 }
 
 /// The journals of a site's operations.
@@ -259,6 +294,11 @@ pub trait JournalStore: Send + Sync {
         at: u64,
         entries: &[Entry],
     ) -> Result<(), StoreError>;
+    /// Say that the controller of this term lives; `Fenced` if another has taken over. Whoever sees no beat
+    /// for a while may [`JournalStore::claim`] the operation: being wrong about it costs nothing but time.
+    async fn beat(&self, id: &OperationId, term: Term) -> Result<(), StoreError>;
+    /// The operation that is open, if one is.
+    async fn open(&self) -> Result<Option<OpenOperation>, StoreError>;
     /// Read an operation.
     async fn read(&self, id: &OperationId) -> Result<Journal, StoreError>;
     /// The newest operations first, at most `limit`, each with whether it is open.

@@ -43,6 +43,25 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A reading of a clock that never steps: it counts from a point of its own, which differs from process to
+/// process. It goes on while its process sleeps (Linux: `CLOCK_BOOTTIME`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub Duration);
+
+impl Mono {
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Mono) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The reading `span` later.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Mono {
+        Mono(self.0.saturating_add(span))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

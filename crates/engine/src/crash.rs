@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bascule_core::id::{OperationId, Term};
 use bascule_core::operation::{Event, event_name};
-use bascule_core::ports::{Entry, Grip, Header, Journal, JournalStore, StoreError};
+use bascule_core::ports::{Entry, Grip, Header, Journal, JournalStore, OpenOperation, StoreError};
 
 /// Where to die.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +120,12 @@ impl JournalStore for CrashingStore {
             self.die().await;
         }
         answer
+    }
+    async fn beat(&self, id: &OperationId, term: Term) -> Result<(), StoreError> {
+        self.inner.beat(id, term).await
+    }
+    async fn open(&self) -> Result<Option<OpenOperation>, StoreError> {
+        self.inner.open().await
     }
     async fn read(&self, id: &OperationId) -> Result<Journal, StoreError> {
         self.inner.read(id).await

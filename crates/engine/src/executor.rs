@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bascule_core::action::Evidence;
-use bascule_core::id::{Epoch, OperationId, StepId};
+use bascule_core::id::{Epoch, OperationId, StepId, Term};
 use bascule_core::operation::{self, Event, Operation, Outcome, Remedy, StepState, Work};
 use bascule_core::plan::Plan;
 use bascule_core::ports::{Entry, Grip, Header, StoreError};
 use bascule_core::time::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::observer;
@@ -32,6 +32,9 @@ const UNDO_BOUND_MIN_MS: u64 = 2_500;
 /// Before an append that was not answered is looked for and made again: a lock or a full queue is over
 /// within the first, a slow disk within the second, and both together are a twentieth of a usual hold.
 const APPEND_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
+
+/// Between two signs of life: a third of what others wait for one ([`bascule_core::decision::EXECUTOR_SILENT`]).
+const BEAT: Duration = Duration::from_secs(1);
 
 /// How long a call that a controller made before it lost the operation may still be on its way: a provider
 /// gives up after 1 s, and the slowest step that can be taken back (a name) asks at most five times.
@@ -138,6 +141,33 @@ async fn epoch_of(world: &World, id: &OperationId, base: Epoch) -> Result<Epoch,
     Ok(if committed { base.next() } else { base })
 }
 
+/// Says that this controller lives, for as long as it does.
+struct Beat(AbortHandle);
+
+impl Beat {
+    fn start(world: &World, id: &OperationId, term: Term) -> Self {
+        let (journals, id) = (world.journals.clone(), id.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                sleep(BEAT).await;
+                match journals.beat(&id, term).await {
+                    Ok(()) => {}
+                    // The next append says so to the executor itself, which then stops.
+                    Err(StoreError::Fenced(_)) => return,
+                    Err(error) => tracing::warn!(operation = %id, %error, "beat not stored"),
+                }
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 struct Run {
     world: World,
     id: OperationId,
@@ -171,6 +201,7 @@ impl Run {
     }
 
     async fn drive(&mut self) -> Result<Outcome, Error> {
+        let _beat = Beat::start(&self.world, &self.id, self.grip.term);
         let mut tasks = InFlight::new();
         let mut names: Vec<StepId> = Vec::new();
         let mut outcomes: Vec<Event> = Vec::new();
@@ -270,7 +301,7 @@ impl Run {
         let tries = self.attempts.entry(id.clone()).or_insert(0);
         let pause = if *tries == 0 { Duration::ZERO } else { retry_pause(*tries) };
         *tries += 1;
-        let setting = Setting::new(&self.world, &self.id, &self.state, &step.action);
+        let setting = Setting::new(&self.world, &self.id, self.grip.term, &self.state, &step.action);
         tasks.spawn(async move {
             sleep(pause).await;
             (step.id.clone(), perform::step(setting, step).await)
@@ -348,7 +379,7 @@ impl Run {
             return Ok(Event::UndoFailed { step: id, why: "it has no undo".to_owned() });
         };
         self.await_calls_under_way(&id, bound_ms).await;
-        let setting = Setting::new(&self.world, &self.id, &self.state, &action);
+        let setting = Setting::new(&self.world, &self.id, self.grip.term, &self.state, &action);
         let mut why = String::new();
         for attempt in 1..=UNDO_ATTEMPTS_MAX {
             match perform::bounded(setting.clone(), action.clone(), bound_ms.max(UNDO_BOUND_MIN_MS)).await {

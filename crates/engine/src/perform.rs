@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use bascule_core::action::{Action, Evidence};
-use bascule_core::id::{DnsName, OperationId, RegionName, StepId};
+use bascule_core::id::{DnsName, Epoch, OperationId, RegionName, StepId, Term};
 use bascule_core::observation::{ClusterRole, GateState};
 use bascule_core::operation::Operation;
 use bascule_core::plan::Step;
 use bascule_core::planner;
 use bascule_core::ports::{PortError, Record, StoreError};
 use bascule_core::position::Position;
+use bascule_core::tenure;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::{RegionPorts, World};
@@ -22,6 +23,8 @@ use crate::world::{RegionPorts, World};
 const POLL: Duration = Duration::from_millis(5);
 /// Pause between two looks at a cluster that restarts, outside the pause: a fraction of a Patroni loop.
 const SLOW_POLL: Duration = Duration::from_millis(250);
+/// Pause between two looks at a tenure that is waited out: a tenth of the shortest time between renewals.
+const WAIT_POLL: Duration = Duration::from_millis(100);
 /// A region that feeds its standby is not lost. A feed in use is never silent for so long: it carries the
 /// readiness probes' writes, several a second, and a lost packet is sent again after 200 ms (Linux
 /// `TCP_RTO_MIN`).
@@ -50,6 +53,8 @@ impl From<StoreError> for Attempt {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Fenced(why) => Attempt::Fenced(why),
+            // The holder lives after all: nothing was changed, and the operation turns back.
+            StoreError::Tenure(why @ tenure::Illegal::Renewed { .. }) => Attempt::Failed(why.to_string()),
             StoreError::Tenure(why) => Attempt::Fenced(why.to_string()),
             StoreError::Busy(_)
             | StoreError::NoSuchOperation(_)
@@ -65,25 +70,33 @@ impl From<StoreError> for Attempt {
 pub(crate) struct Setting {
     pub world: World,
     pub operation: OperationId,
+    pub term: Term,
     pub from: RegionName,
     pub to: RegionName,
-    /// The position that an earlier step read, if this one needs one.
-    pub position: Option<Position>,
+    /// What an earlier step read, if this one needs it.
+    pub source: Option<Evidence>,
 }
 
 impl Setting {
-    pub(crate) fn new(world: &World, id: &OperationId, state: &Operation, action: &Action) -> Self {
+    pub(crate) fn new(
+        world: &World,
+        id: &OperationId,
+        term: Term,
+        state: &Operation,
+        action: &Action,
+    ) -> Self {
         let source: Option<&StepId> = match action {
             Action::AwaitReplay { position_of, .. } | Action::AwaitShutdownRecord { position_of, .. } => {
                 Some(position_of)
             }
+            Action::Commit { claims, .. } => claims.as_ref(),
             Action::Checkpoint { .. }
             | Action::SetTtl { .. }
             | Action::HoldWrites { .. }
             | Action::ReleaseWrites { .. }
             | Action::SetGate { .. }
             | Action::ReadEnd { .. }
-            | Action::Commit { .. }
+            | Action::WaitOut { .. }
             | Action::StandDown { .. }
             | Action::Promote { .. }
             | Action::MoveName { .. }
@@ -97,9 +110,10 @@ impl Setting {
         Self {
             world: world.clone(),
             operation: id.clone(),
+            term,
             from: state.plan.from.clone(),
             to: state.plan.to.clone(),
-            position: source.and_then(|step| state.evidence(step)).and_then(|e| e.position),
+            source: source.and_then(|step| state.evidence(step)).cloned(),
         }
     }
 
@@ -111,7 +125,8 @@ impl Setting {
     }
 
     fn position(&self) -> Result<Position, Attempt> {
-        self.position.ok_or_else(|| Attempt::Failed("the journal holds no position to wait for".to_owned()))
+        let position = self.source.as_ref().and_then(|evidence| evidence.position);
+        position.ok_or_else(|| Attempt::Failed("the journal holds no position to wait for".to_owned()))
     }
 
     fn address(&self, name: &DnsName, region: &RegionName) -> Result<std::net::IpAddr, Attempt> {
@@ -159,15 +174,26 @@ async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
         Action::AwaitReplay { region, within_ms, .. } => {
             await_replay(setting.region(region)?, setting.position()?, *within_ms).await
         }
-        Action::Commit { base, active } => {
-            let event = bascule_core::tenure::Event::Committed {
+        Action::Commit { base, active, claims } => {
+            let unrenewed = setting.source.as_ref().and_then(|evidence| evidence.renewals);
+            if claims.is_some() && unrenewed.is_none() {
+                return Err(Attempt::Failed(
+                    "the journal does not say where the tenure stood still".to_owned(),
+                ));
+            }
+            let event = tenure::Event::Committed {
                 by: setting.operation.clone(),
+                term: setting.term,
                 base: *base,
                 active: active.clone(),
                 at: setting.world.clock.now(),
+                unrenewed,
             };
             let tenure = setting.world.tenures.advance(event).await?;
             Ok(Evidence::note(format!("{} is active in epoch {}", tenure.active, tenure.epoch)))
+        }
+        Action::WaitOut { region, epoch, still_ms } => {
+            wait_out(setting, region, *epoch, Duration::from_millis(*still_ms)).await
         }
         Action::StandDown { region, follow } => {
             let leader = setting.region(follow)?.replication;
@@ -332,6 +358,38 @@ async fn confirm_lost(setting: &Setting, region: &RegionName) -> Result<Evidence
     }
     let silent = silent?;
     Ok(Evidence::note(format!("{region} does not answer here, and {silent}")))
+}
+
+/// What this process saw of the tenure before counts: a keeper that decided has waited already.
+async fn wait_out(
+    setting: &Setting,
+    region: &RegionName,
+    epoch: Epoch,
+    still: Duration,
+) -> Result<Evidence, Attempt> {
+    loop {
+        let Some(tenure) = setting.world.tenures.tenure().await? else {
+            return Err(Attempt::Failed("the site has no tenure".to_owned()));
+        };
+        if tenure.epoch != epoch || &tenure.active != region {
+            return Err(Attempt::Failed(format!(
+                "{} is active in epoch {}: the tenure that was to be waited out is over",
+                tenure.active, tenure.epoch
+            )));
+        }
+        // Read after the answer: the renewal that it shows was sent before.
+        let now = setting.world.clock.mono();
+        let sight = setting.world.sight.saw(&tenure, now);
+        let stood = sight.still_for(now);
+        if stood >= still {
+            let note = format!(
+                "{region} has not renewed its tenure for {} ms; whatever could let a write pass there is closed",
+                stood.as_millis()
+            );
+            return Ok(Evidence { renewals: Some(sight.renewals), ..Evidence::note(note) });
+        }
+        sleep((still - stood).min(WAIT_POLL)).await;
+    }
 }
 
 /// The feed must have been silent for [`SILENCE`]; it is waited for, since the command may come sooner.

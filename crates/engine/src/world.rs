@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bascule_core::id::{DnsName, RegionName};
 use bascule_core::ports::{Database, FrontDoor, Gate, JournalStore, Log, Names, Pool, TenureStore};
-use bascule_core::time::Timestamp;
+use bascule_core::tenure::Tenure;
+use bascule_core::tenure::challenge::Sight;
+use bascule_core::time::{Mono, Timestamp};
 
-/// Wall-clock time, read in one place so that the simulation can replace it.
+/// Time, read in one place so that the simulation can replace it.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// What the wall clock shows. It may step.
     fn now(&self) -> Timestamp;
+    /// What the clock that never steps shows: it also counts while the machine sleeps.
+    fn mono(&self) -> Mono;
 }
 
 /// The machine's clock.
@@ -23,6 +28,28 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn mono(&self) -> Mono {
+        // CLOCK_MONOTONIC stands still while a machine is suspended (clock_gettime(2)), and a hold must not.
+        let read = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(read.tv_sec).unwrap_or_default();
+        Mono(Duration::new(seconds, u32::try_from(read.tv_nsec).unwrap_or_default()))
+    }
+}
+
+/// The tenure as this process last saw it, and since when it stands still. Whoever looks at the tenure puts
+/// it here, so that a keeper's watch and an executor's wait are one.
+#[derive(Debug, Clone, Default)]
+pub struct SharedSight(Arc<Mutex<Option<Sight>>>);
+
+impl SharedSight {
+    /// Take in an answer of the store; `now` is read after it is there. Returns what is seen now.
+    pub fn saw(&self, tenure: &Tenure, now: Mono) -> Sight {
+        let mut sight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = sight.map_or_else(|| Sight::first(tenure, now), |sight| sight.saw(tenure, now));
+        *sight = Some(next);
+        next
     }
 }
 
@@ -56,8 +83,10 @@ pub struct World {
     pub tenures: Arc<dyn TenureStore>,
     /// What was done.
     pub journals: Arc<dyn JournalStore>,
-    /// The wall clock.
+    /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Since when the tenure stands still.
+    pub sight: SharedSight,
     /// Where operations leave files, one folder each.
     pub reports: PathBuf,
 }

@@ -23,6 +23,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::{DnsName, MemberName, RegionName, SiteName};
+use crate::tenure::timing::Timing;
 
 /// The version of the format that this code reads and writes.
 pub const VERSION: i64 = 1;
@@ -48,6 +49,10 @@ pub struct Manifest {
     pub names: Names,
     /// Both regions.
     pub regions: BTreeMap<RegionName, Region>,
+    /// Whether and when it moves by itself; none: only a person moves it, and no keeper runs.
+    pub automatic: Option<Automatic>,
+    /// The third place, which looks at both regions; always there if there is `automatic`.
+    pub witness: Option<Witness>,
     /// The lab the site runs in; none outside a lab.
     pub lab: Option<Lab>,
 }
@@ -120,6 +125,118 @@ pub enum Store {
         /// The file.
         path: PathBuf,
     },
+    /// A quorum: keepers in both regions, and operations by any of them.
+    Etcd {
+        /// Its members' client addresses, one in each place: `http://` or `https://`.
+        endpoints: Vec<HttpUrl>,
+        /// The user and the file with its password, if it asks for them.
+        user: Option<EtcdUser>,
+        /// How its members prove who they are, and how clients do; none over `http://`.
+        tls: Option<EtcdTls>,
+    },
+}
+
+/// A user of etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EtcdUser {
+    /// Its name.
+    pub name: String,
+    /// The file with its password.
+    pub password_file: PathBuf,
+}
+
+/// TLS to etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EtcdTls {
+    /// The authority that signed the members' certificates.
+    pub ca_file: PathBuf,
+    /// The client's certificate and key, if they are asked for.
+    pub client: Option<EtcdClientCertificate>,
+}
+
+/// A client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EtcdClientCertificate {
+    /// The certificate, PEM.
+    pub cert_file: PathBuf,
+    /// Its key, PEM.
+    pub key_file: PathBuf,
+}
+
+/// Who decides on a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A person. Keepers hold the gate and decide nothing.
+    Manual,
+    /// A person; keepers record what they would have done, and when.
+    Observe,
+    /// The keepers.
+    Automatic,
+}
+
+/// What to do with an active region that renews its tenure but can't write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impaired {
+    /// Say so, and leave it to a person.
+    Report,
+    /// Its keepers stop renewing, so that the other region may take over.
+    Release,
+}
+
+/// How much may be lost, enforced while writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxDataLoss {
+    /// No limit beside the objective: a failover over it is refused.
+    Unlimited,
+    /// Writes wait while the standby is so many bytes behind; 0: each waits for the standby.
+    Bytes(u64),
+}
+
+/// How a site moves by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Automatic {
+    /// Who decides.
+    pub mode: Mode,
+    /// How long a tenure lasts after its last renewal. 1 s to 60 s; every other wait is derived from it.
+    #[serde(serialize_with = "value::as_text")]
+    pub ttl: Duration,
+    /// No second move by itself within this time.
+    #[serde(serialize_with = "value::as_text")]
+    pub cool_down: Duration,
+    /// How long a region that renews may be unable to write before it counts as impaired.
+    #[serde(serialize_with = "value::as_text")]
+    pub impaired_after: Duration,
+    /// And then?
+    pub impaired: Impaired,
+    /// How much may be lost, enforced while writing.
+    pub max_data_loss: MaxDataLoss,
+}
+
+impl Automatic {
+    /// The timing that follows from the tenure's length.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        Timing::of(self.ttl)
+    }
+}
+
+/// The place that is in neither region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    /// Where its prober serves its state and metrics.
+    pub address: SocketAddr,
+}
+
+/// A keeper of a region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Keeper {
+    /// Its name, unique across both regions.
+    pub name: MemberName,
+    /// Where it serves the gate, its state and metrics.
+    pub address: SocketAddr,
 }
 
 /// Where users come in: a write through it proves a move.
@@ -256,6 +373,8 @@ pub struct Region {
     pub pool: RegionPool,
     /// Where the application runs.
     pub compute: Compute,
+    /// Its keepers: two where the site moves by itself, so that the death of one is no outage.
+    pub keepers: Vec<Keeper>,
 }
 
 /// A region's database cluster.

@@ -136,6 +136,8 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
         pool: pool?,
         names: names?,
         regions: regions?,
+        automatic: None,
+        witness: None,
         lab: match lab {
             None => None,
             Some(name) => Some(Lab { name: name?.into_inner() }),
@@ -322,7 +324,13 @@ fn region<'t>(r: &mut Reader, s: &Section<'t>, name: &str) -> Option<Region> {
     let load_balancer = load_balancer(r, s, name);
     let pool = region_pool(r, s, name);
     let compute = compute(r, s, name);
-    Some(Region { database: database?, load_balancer: load_balancer?, pool: pool?, compute: compute? })
+    Some(Region {
+        database: database?,
+        load_balancer: load_balancer?,
+        pool: pool?,
+        compute: compute?,
+        keepers: Vec::new(),
+    })
 }
 
 fn region_database<'t>(r: &mut Reader, parent: &Section<'t>, region: &str) -> Option<RegionDatabase> {

@@ -8,7 +8,20 @@ use super::{Manifest, Region, Store, VERSION};
 use crate::id::RegionName;
 
 pub(super) fn to_toml(manifest: &Manifest) -> String {
-    let Manifest { site, home, objective, store, front_door, database, pool, names, regions, lab } = manifest;
+    let Manifest {
+        site,
+        home,
+        objective,
+        store,
+        front_door,
+        database,
+        pool,
+        names,
+        regions,
+        automatic: _,
+        witness: _,
+        lab,
+    } = manifest;
     let mut file = File { text: format!("version = {VERSION}\n") };
     file.section("[site]").text("name", site).text("home", home);
     file.section("[objective]")
@@ -17,6 +30,7 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
         .text("max_pause", show(objective.max_pause));
     match store {
         Store::Sqlite { path } => file.section("[store]").text("kind", "sqlite").path("path", path),
+        Store::Etcd { .. } => file.section("[store]").text("kind", "etcd"),
     };
     file.section("[front_door]").text("url", &front_door.url).text("user", &front_door.user);
     file.section("[database]")
@@ -53,7 +67,7 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
 }
 
 fn write_region(file: &mut File, name: &RegionName, region: &Region) {
-    let Region { database, load_balancer, pool, compute } = region;
+    let Region { database, load_balancer, pool, compute, keepers: _ } = region;
     file.section(&format!("[regions.{name}.database]"))
         .text("replication", database.replication)
         .text("ingress", database.ingress);

@@ -1,13 +1,18 @@
 //! A move after loss. Nothing in it calls into the region that is gone (I8), and it is refused while
 //! more may be lost than the objective allows, or nobody knows how much (I3).
+//!
+//! Where keepers hold the gates nothing has to be asked of the lost region: its tenure is waited out, and
+//! claimed only if nobody renewed it meanwhile. Elsewhere a person vouches for it, and two looks must agree.
 
 use super::build::{CALL_BOUND_MS, PROMOTE_BOUND_MS, Steps, VERIFY_BOUND_MS, millis};
 use super::switchover::{move_names, restore_ttls};
 use super::{Code, Scene};
 use crate::action::Action;
-use crate::id::RegionName;
+use crate::id::{Epoch, RegionName, StepId};
+use crate::manifest::Automatic;
 use crate::observation::{ClusterRole, GateState};
 use crate::plan::{Kind, Phase, Plan};
+use crate::tenure::timing::Timing;
 
 /// Looks at the lost region, from two sides, before it is believed: each takes at most the provider's
 /// 1 s, and they run side by side, twice.
@@ -20,14 +25,18 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
 
     let mut steps = Steps::default();
     let base = scene.tenure.epoch;
-    let confirm = steps.add(
-        Phase::Prepare,
-        &format!("confirm-{from}"),
-        Action::ConfirmLost { region: from.clone() },
-        &[],
-        CONFIRM_BOUND_MS,
-        "a region that answers, or still feeds its standby, is not gone",
-    );
+    let guard = scene.manifest.automatic.as_ref().map(Automatic::timing);
+    let confirm = match &guard {
+        Some(timing) => wait_out(&mut steps, &from, base, timing),
+        None => steps.add(
+            Phase::Prepare,
+            &format!("confirm-{from}"),
+            Action::ConfirmLost { region: from.clone() },
+            &[],
+            CONFIRM_BOUND_MS,
+            "a region that answers, or still feeds its standby, is not gone",
+        ),
+    };
     let fork = steps.add(
         Phase::Prepare,
         &format!("fork-{to}"),
@@ -38,7 +47,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     );
     let mut before_commit = vec![fork];
     let reachable = scene.region(&from).and_then(|r| r.gate.seen()).is_some();
-    if reachable {
+    if reachable && guard.is_none() {
         let gate = |state| Action::SetGate { region: from.clone(), state, epoch: base };
         before_commit.push(steps.add(
             Phase::Prepare,
@@ -53,7 +62,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let commit = steps.add(
         Phase::Commit,
         "commit",
-        Action::Commit { base, active: to.clone() },
+        Action::Commit { base, active: to.clone(), claims: guard.map(|_| confirm.clone()) },
         &before_commit.iter().collect::<Vec<_>>(),
         CALL_BOUND_MS,
         "the lost region's epoch is over: whatever it does when it returns is stale",
@@ -97,6 +106,19 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     steps.into_plan(scene, from, to)
 }
 
+/// Everything that could let a write pass in the lost region has closed by itself when this is done.
+fn wait_out(steps: &mut Steps, from: &RegionName, epoch: Epoch, timing: &Timing) -> StepId {
+    let still_ms = millis(timing.claim_after());
+    steps.add(
+        Phase::Prepare,
+        &format!("wait-out-{from}"),
+        Action::WaitOut { region: from.clone(), epoch, still_ms },
+        &[],
+        still_ms + CALL_BOUND_MS,
+        timing.to_string(),
+    )
+}
+
 fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
     if &scene.tenure.active == to {
         scene.block(Code::AlreadyActive, to, "is active already", "nothing to do");
@@ -122,6 +144,10 @@ fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
 }
 
 fn check_gone(scene: &mut Scene<'_>, from: &RegionName) {
+    // A tenure that is waited out proves more than any look at the region; the step fails if it is renewed.
+    if scene.manifest.automatic.is_some() {
+        return;
+    }
     let Some(region) = scene.region(from) else {
         scene.block(
             Code::NotObserved,

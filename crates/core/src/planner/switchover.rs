@@ -228,7 +228,7 @@ fn open(
     let commit = steps.add(
         Phase::Commit,
         "commit",
-        Action::Commit { base, active: to.clone() },
+        Action::Commit { base, active: to.clone(), claims: None },
         &[replayed],
         CALL_BOUND_MS,
         "from here on it only goes forward: the new region has every write",

@@ -44,7 +44,13 @@ fn plan(kind: Kind, steps: Vec<Step>) -> Plan {
 }
 
 fn commit(needs: &[&str]) -> Step {
-    step("commit", Phase::Commit, Action::Commit { base: Epoch(1), active: region("west") }, needs, None)
+    step(
+        "commit",
+        Phase::Commit,
+        Action::Commit { base: Epoch(1), active: region("west"), claims: None },
+        needs,
+        None,
+    )
 }
 
 fn hold(id: &str, at: &str, needs: &[&str]) -> Step {

@@ -1,6 +1,7 @@
 //! The planner: each finding by one change to a healthy site, and laws that hold for every plan.
 
 mod findings;
+mod guarded;
 mod laws;
 mod pages;
 
@@ -92,7 +93,14 @@ fn healthy() -> Observation {
     };
     Observation {
         at: NOW,
-        tenure: seen(Tenure { epoch: Epoch(1), active: east(), since: Timestamp(0), by: None }),
+        tenure: seen(Tenure {
+            epoch: Epoch(1),
+            active: east(),
+            since: Timestamp(0),
+            by: None,
+            renewals: 0,
+            settled: true,
+        }),
         open_operation: seen(None),
         regions: BTreeMap::from([
             (east(), region(&east(), ClusterRole::Primary, GateState::Local)),
@@ -128,7 +136,14 @@ fn dark() -> Observation {
 /// West is active; east has returned and follows, and its gate is still closed.
 fn returned() -> Observation {
     let mut observation = healthy();
-    observation.tenure = seen(Tenure { epoch: Epoch(2), active: west(), since: Timestamp(0), by: None });
+    observation.tenure = seen(Tenure {
+        epoch: Epoch(2),
+        active: west(),
+        since: Timestamp(0),
+        by: None,
+        renewals: 0,
+        settled: true,
+    });
     observation.regions = BTreeMap::from([
         (east(), region(&east(), ClusterRole::Standby, GateState::Closed)),
         (west(), region(&west(), ClusterRole::Primary, GateState::Local)),

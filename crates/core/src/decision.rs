@@ -1,0 +1,324 @@
+//! What a keeper does by itself: one pure function of what it knows, asked at every look.
+//!
+//! Invariant: a failover is decided on only if the tenure stood still long enough for every gate of its
+//! region to have closed, *and* two places outside that region could not write through its front door,
+//! *and* the planner forbids nothing. Whatever is not known counts against it (I3, I7).
+//!
+//! The race it handles: both keepers of a region decide the same at the same time. Nothing here prevents
+//! it; the store admits one open operation, and the second keeper waits a renewal longer.
+
+mod word;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::id::{OperationId, RegionName};
+use crate::manifest::{Automatic, Impaired, Mode};
+use crate::planner::{Assessment, Code, Finding};
+use crate::tenure::Tenure;
+use crate::tenure::challenge::Sight;
+use crate::time::{Mono, Timestamp};
+use crate::vantage::{Pause, Place, Writes};
+
+/// Places that must agree that a region takes no writes: its own loss of the network can fool one.
+pub const VANTAGES_MIN: usize = 2;
+/// A controller beats every second; one that missed three is dead, or as good as. Taking over from one
+/// that lives is safe (its next append is fenced), so this need not be longer.
+pub const EXECUTOR_SILENT: Duration = Duration::from_secs(3);
+
+/// Everything a decision is made from.
+#[derive(Debug, Clone)]
+pub struct Situation<'a> {
+    /// What the manifest says.
+    pub policy: &'a Automatic,
+    /// The region of the keeper that asks.
+    pub here: &'a RegionName,
+    /// Its place among its region's keepers, from 0: each waits a renewal longer than the one before.
+    pub rank: u32,
+    /// Who is active.
+    pub tenure: &'a Tenure,
+    /// Since when the tenure has stood still, as this keeper saw it.
+    pub sight: &'a Sight,
+    /// This keeper's clock that never steps.
+    pub now: Mono,
+    /// Its wall clock, for the cool-down alone.
+    pub wall: Timestamp,
+    /// What every place says of the active region.
+    pub vantages: &'a [Vantage],
+    /// Whether an operator forbids it; `Err` if that could not be read.
+    pub pause: Result<Option<&'a Pause>, &'a str>,
+    /// The operation that is open, if one is.
+    pub open: Option<&'a Open>,
+    /// What the planner says of a failover to here; none until it was looked at.
+    pub failover: Option<&'a Assessment>,
+    /// What the planner says of a reinstatement of the other region; none until it was looked at.
+    pub reinstate: Option<&'a Assessment>,
+}
+
+/// What a place says of the active region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vantage {
+    /// Who says it.
+    pub place: Place,
+    /// Whether it said so lately.
+    pub fresh: bool,
+    /// What it says; none if its report leaves the region out.
+    pub writes: Option<Writes>,
+}
+
+/// The operation that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Which.
+    pub id: OperationId,
+    /// How long its controller has given no sign of life, as this keeper saw it.
+    pub silent_for: Duration,
+    /// Whether it can still be taken back.
+    pub past_commit: bool,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Nothing.
+    Rest(Rest),
+    /// Ask the planner, and decide again.
+    Look(Look),
+    /// Something would have to be done, and must not be.
+    Refuse(Vec<Refusal>),
+    /// Do it; in mode `observe` record it.
+    Act(Act),
+}
+
+/// Why nothing is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// The tenure was renewed in time.
+    Renewed,
+    /// It stands still, and its holder may still let writes pass.
+    NotYet {
+        /// For so long at least, in milliseconds.
+        left_ms: u64,
+    },
+    /// Another controller is at work.
+    AtWork(OperationId),
+    /// A person decides.
+    Manual,
+}
+
+/// What to ask the planner for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// A failover to this keeper's region.
+    Failover,
+    /// A reinstatement of the other region.
+    Reinstate,
+}
+
+/// What to do by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Take over from a controller that died, and finish or take back what it began.
+    Resume(OperationId),
+    /// Take back what cannot be finished, since the region it needs is lost.
+    Abort(OperationId),
+    /// Fail over to this keeper's region.
+    FailOver,
+    /// Make the other region a standby again.
+    Reinstate,
+    /// Stop renewing: this region can't write, and the other one could.
+    Release,
+}
+
+/// Why something must not be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// An operator has forbidden it.
+    Paused(Pause),
+    /// Whether an operator has forbidden it could not be read.
+    PauseUnknown {
+        /// Why not.
+        why: String,
+    },
+    /// The last move is too recent.
+    CoolingDown {
+        /// For so long, in milliseconds.
+        left_ms: u64,
+    },
+    /// The last move has not been settled: since then no standby was seen to follow.
+    NotSettled,
+    /// Too few places see that the region takes no writes.
+    TooFewVantages {
+        /// Who sees it.
+        agree: Vec<String>,
+        /// Who does not say.
+        silent: Vec<String>,
+    },
+    /// A place can write through the region's front door.
+    StillWrites {
+        /// Who.
+        place: String,
+    },
+    /// The planner forbids it.
+    Blocked(Finding),
+}
+
+/// Decide.
+#[must_use]
+pub fn decide(s: &Situation<'_>) -> Decision {
+    if s.policy.mode == Mode::Manual {
+        return Decision::Rest(Rest::Manual);
+    }
+    if s.here == &s.tenure.active { as_holder(s) } else { as_challenger(s) }
+}
+
+/// The active region's keeper: finish what a dead controller left, give up a region that can't write,
+/// and see that there is a standby.
+fn as_holder(s: &Situation<'_>) -> Decision {
+    if let Some(open) = s.open {
+        if open.silent_for < EXECUTOR_SILENT + stagger(s) {
+            return Decision::Rest(Rest::AtWork(open.id.clone()));
+        }
+        return unless_paused(s, Act::Resume(open.id.clone()));
+    }
+    if s.policy.impaired == Impaired::Release && is_impaired(s) {
+        let mut refusals = paused(s);
+        refusals.extend(unsettled(s));
+        return or_refuse(refusals, Act::Release);
+    }
+    match s.reinstate {
+        None if !s.tenure.settled => Decision::Look(Look::Reinstate),
+        Some(assessment) if assessment.runnable().is_some() => unless_paused(s, Act::Reinstate),
+        Some(_) | None => Decision::Rest(Rest::Renewed),
+    }
+}
+
+/// The standby region's keeper: is the active region lost, and may this one take over?
+fn as_challenger(s: &Situation<'_>) -> Decision {
+    let timing = s.policy.timing();
+    if s.sight.still_for(s.now) <= timing.renew * 2 {
+        return Decision::Rest(Rest::Renewed);
+    }
+    if s.open.is_none() && s.failover.is_none() {
+        // Looked at while waiting, so that nothing is left to look at when the wait is over.
+        return Decision::Look(Look::Failover);
+    }
+    let wait = timing.claim_after() + stagger(s);
+    if s.sight.still_for(s.now) < wait {
+        let left = wait.saturating_sub(s.sight.still_for(s.now));
+        return Decision::Rest(Rest::NotYet { left_ms: millis(left) });
+    }
+    let mut refusals = paused(s);
+    refusals.extend(vantages(s));
+    if let Some(open) = s.open {
+        if open.silent_for < EXECUTOR_SILENT + stagger(s) {
+            return Decision::Rest(Rest::AtWork(open.id.clone()));
+        }
+        let act = if open.past_commit { Act::Resume } else { Act::Abort };
+        return or_refuse(refusals, act(open.id.clone()));
+    }
+    refusals.extend(unsettled(s));
+    refusals.extend(cooling_down(s));
+    let blocks = s.failover.map(|a| a.blocks.iter()).into_iter().flatten();
+    refusals.extend(blocks.cloned().map(Refusal::Blocked));
+    or_refuse(refusals, Act::FailOver)
+}
+
+fn stagger(s: &Situation<'_>) -> Duration {
+    s.policy.timing().renew * s.rank
+}
+
+fn or_refuse(refusals: Vec<Refusal>, act: Act) -> Decision {
+    if refusals.is_empty() { Decision::Act(act) } else { Decision::Refuse(refusals) }
+}
+
+fn unless_paused(s: &Situation<'_>, act: Act) -> Decision {
+    or_refuse(paused(s).into_iter().collect(), act)
+}
+
+fn paused(s: &Situation<'_>) -> Vec<Refusal> {
+    match s.pause {
+        Ok(None) => Vec::new(),
+        Ok(Some(pause)) => vec![Refusal::Paused(pause.clone())],
+        Err(why) => vec![Refusal::PauseUnknown { why: why.to_owned() }],
+    }
+}
+
+fn unsettled(s: &Situation<'_>) -> Option<Refusal> {
+    (!s.tenure.settled).then_some(Refusal::NotSettled)
+}
+
+fn cooling_down(s: &Situation<'_>) -> Option<Refusal> {
+    // The first tenure was founded, not moved.
+    s.tenure.by.as_ref()?;
+    let left = s.policy.cool_down.saturating_sub(s.wall.since(s.tenure.since));
+    (!left.is_zero()).then(|| Refusal::CoolingDown { left_ms: millis(left) })
+}
+
+/// Two places outside the region must have failed to write, and none may have succeeded.
+fn vantages(s: &Situation<'_>) -> Vec<Refusal> {
+    let outside = || s.vantages.iter().filter(|v| !v.place.is_in(&s.tenure.active));
+    let said = |v: &&Vantage| v.fresh.then(|| v.writes.clone()).flatten();
+    if let Some(works) = outside().find(|v| said(v) == Some(Writes::Work)) {
+        return vec![Refusal::StillWrites { place: works.place.to_string() }];
+    }
+    let failing = || outside().filter(|v| matches!(said(v), Some(Writes::Fail { .. })));
+    // Both keepers of a region look out of the same window.
+    let windows: BTreeSet<Option<&RegionName>> = failing().map(|v| window(&v.place)).collect();
+    if windows.len() >= VANTAGES_MIN {
+        return Vec::new();
+    }
+    let silent = outside().filter(|v| !matches!(said(v), Some(Writes::Fail { .. } | Writes::Work)));
+    vec![Refusal::TooFewVantages {
+        agree: failing().map(|v| v.place.to_string()).collect(),
+        silent: silent.map(|v| v.place.to_string()).collect(),
+    }]
+}
+
+fn window(place: &Place) -> Option<&RegionName> {
+    match place {
+        Place::Keeper { region, .. } => Some(region),
+        Place::Witness => None,
+    }
+}
+
+/// A region whose keepers renew, and through whose front door neither they nor the witness can write for
+/// as long as the manifest says.
+fn is_impaired(s: &Situation<'_>) -> bool {
+    let failing = |v: &Vantage| {
+        v.fresh
+            && matches!(v.writes, Some(Writes::Fail { for_ms, .. })
+                if for_ms >= millis(s.policy.impaired_after))
+    };
+    let own = s.vantages.iter().any(|v| v.place.is_in(s.here) && failing(v));
+    let other = s.vantages.iter().any(|v| !v.place.is_in(s.here) && failing(v));
+    let contradicted = s.vantages.iter().any(|v| v.fresh && matches!(v.writes, Some(Writes::Work)));
+    own && other && !contradicted
+}
+
+impl Refusal {
+    /// Its stable code; each has a page in `docs/errors/`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::Paused(_) => "BSC-D001",
+            Refusal::PauseUnknown { .. } => "BSC-D002",
+            Refusal::CoolingDown { .. } => "BSC-D003",
+            Refusal::NotSettled => "BSC-D004",
+            Refusal::TooFewVantages { .. } => "BSC-D005",
+            Refusal::StillWrites { .. } => "BSC-D006",
+            Refusal::Blocked(finding) => Code::as_str(finding.code),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,256 @@
+//! What a keeper decides by itself, and everything that must keep it from deciding.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use bascule_core::decision::{self, Act, Decision, Look, Open, Refusal, Rest, Situation, Vantage};
+use bascule_core::id::{Epoch, RegionName};
+use bascule_core::manifest::{Automatic, Impaired, MaxDataLoss, Mode};
+use bascule_core::planner::{Assessment, Code, Finding};
+use bascule_core::tenure::Tenure;
+use bascule_core::tenure::challenge::Sight;
+use bascule_core::time::{Mono, Timestamp};
+use bascule_core::vantage::{Pause, Place, Writes};
+
+fn east() -> RegionName {
+    "east".parse().expect("valid")
+}
+fn west() -> RegionName {
+    "west".parse().expect("valid")
+}
+fn seconds(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+fn fails(for_s: u64) -> Option<Writes> {
+    Some(Writes::Fail { why: "no answer".to_owned(), for_ms: for_s * 1000 })
+}
+fn keeper(region: RegionName, n: u32) -> Place {
+    Place::Keeper { name: format!("{region}-keeper{n}").parse().expect("valid"), region }
+}
+fn vantage(place: Place, writes: Option<Writes>) -> Vantage {
+    Vantage { place, fresh: true, writes }
+}
+
+/// Everything a situation borrows. East is active and was lost 10 s ago; west and the witness see it.
+#[derive(Clone)]
+struct Scene {
+    policy: Automatic,
+    here: RegionName,
+    rank: u32,
+    tenure: Tenure,
+    still_for: Duration,
+    vantages: Vec<Vantage>,
+    pause: Result<Option<Pause>, String>,
+    open: Option<Open>,
+    failover: Option<Assessment>,
+    reinstate: Option<Assessment>,
+}
+
+fn clear() -> Assessment {
+    // What matters here is that nothing blocks; that a plan is drawn then is the planner's law.
+    Assessment { plan: None, blocks: Vec::new(), warnings: Vec::new() }
+}
+
+fn blocked(code: Code) -> Assessment {
+    let finding = Finding {
+        code,
+        subject: "west".to_owned(),
+        message: "is not as it should be".to_owned(),
+        remedy: "mend it".to_owned(),
+    };
+    Assessment { blocks: vec![finding], ..clear() }
+}
+
+fn lost() -> Scene {
+    Scene {
+        policy: Automatic {
+            mode: Mode::Automatic,
+            ttl: seconds(3),
+            cool_down: seconds(60),
+            impaired_after: seconds(10),
+            impaired: Impaired::Release,
+            max_data_loss: MaxDataLoss::Unlimited,
+        },
+        here: west(),
+        rank: 0,
+        tenure: Tenure {
+            epoch: Epoch(4),
+            active: east(),
+            since: Timestamp(0),
+            by: Some("op".parse().expect("valid")),
+            renewals: 9,
+            settled: true,
+        },
+        still_for: seconds(10),
+        vantages: vec![
+            vantage(keeper(west(), 1), fails(9)),
+            vantage(keeper(west(), 2), fails(9)),
+            vantage(Place::Witness, fails(9)),
+        ],
+        pause: Ok(None),
+        open: None,
+        failover: Some(clear()),
+        reinstate: None,
+    }
+}
+
+fn decide(scene: &Scene) -> Decision {
+    let sight =
+        Sight { epoch: scene.tenure.epoch, renewals: scene.tenure.renewals, since: Mono(seconds(100)) };
+    decision::decide(&Situation {
+        policy: &scene.policy,
+        here: &scene.here,
+        rank: scene.rank,
+        tenure: &scene.tenure,
+        sight: &sight,
+        now: Mono(seconds(100)).plus(scene.still_for),
+        wall: Timestamp(1_000_000),
+        vantages: &scene.vantages,
+        pause: scene.pause.as_ref().map(Option::as_ref).map_err(String::as_str),
+        open: scene.open.as_ref(),
+        failover: scene.failover.as_ref(),
+        reinstate: scene.reinstate.as_ref(),
+    })
+}
+
+fn with(change: impl FnOnce(&mut Scene)) -> Decision {
+    let mut scene = lost();
+    change(&mut scene);
+    decide(&scene)
+}
+
+fn refused(decision: Decision) -> Vec<&'static str> {
+    let Decision::Refuse(refusals) = &decision else { panic!("not refused: {decision:?}") };
+    assert!(decision.to_string().starts_with("nothing is done: BSC-"), "{decision}");
+    refusals.iter().map(Refusal::code).collect()
+}
+
+#[test]
+fn a_lost_region_is_failed_away_from() {
+    assert_eq!(decide(&lost()), Decision::Act(Act::FailOver));
+}
+
+#[test]
+fn nothing_is_done_before_every_gate_of_the_holder_is_closed() {
+    let wait = lost().policy.timing().claim_after();
+    let just = with(|s| s.still_for = wait.checked_sub(Duration::from_millis(1)).expect("valid"));
+    assert_eq!(just, Decision::Rest(Rest::NotYet { left_ms: 1 }));
+    assert_eq!(with(|s| s.still_for = wait), Decision::Act(Act::FailOver));
+    let second = with(|s| (s.still_for, s.rank) = (wait, 1));
+    assert_eq!(second, Decision::Rest(Rest::NotYet { left_ms: 1000 }), "the other keeper goes first");
+    assert_eq!(with(|s| s.still_for = seconds(1)), Decision::Rest(Rest::Renewed));
+    assert_eq!(with(|s| (s.still_for, s.failover) = (wait, None)), Decision::Look(Look::Failover));
+}
+
+#[test]
+fn each_thing_that_is_not_well_refuses() {
+    let pause = Pause { by: "ada".to_owned(), why: "a migration".to_owned(), since: Timestamp(0) };
+    assert_eq!(refused(with(|s| s.pause = Ok(Some(pause)))), ["BSC-D001"]);
+    assert_eq!(refused(with(|s| s.pause = Err("no answer".to_owned()))), ["BSC-D002"]);
+    assert_eq!(refused(with(|s| s.tenure.since = Timestamp(999_000))), ["BSC-D003"]);
+    assert_eq!(refused(with(|s| s.tenure.settled = false)), ["BSC-D004"]);
+    for code in Code::ALL {
+        assert_eq!(refused(with(|s| s.failover = Some(blocked(*code)))), [code.as_str()]);
+    }
+}
+
+#[test]
+fn a_site_that_was_never_moved_has_nothing_to_cool_down_from() {
+    let founded = with(|s| (s.tenure.by, s.tenure.since) = (None, Timestamp(999_000)));
+    assert_eq!(founded, Decision::Act(Act::FailOver));
+}
+
+#[test]
+fn one_window_is_not_enough() {
+    assert_eq!(refused(with(|s| s.vantages.truncate(2))), ["BSC-D005"], "two keepers, one region");
+    assert_eq!(refused(with(|s| s.vantages[2].fresh = false)), ["BSC-D005"], "an old word");
+    assert_eq!(refused(with(|s| s.vantages[2].writes = None)), ["BSC-D005"], "no word");
+    let untried = Some(Writes::NotProbed { why: "starting".to_owned() });
+    assert_eq!(refused(with(|s| s.vantages[2].writes = untried)), ["BSC-D005"], "no attempt");
+    let own = refused(with(|s| s.vantages[2].place = keeper(east(), 1)));
+    assert_eq!(own, ["BSC-D005"], "the region's own keeper can't tell its death from its isolation");
+}
+
+#[test]
+fn whoever_can_still_write_outvotes_everybody() {
+    assert_eq!(refused(with(|s| s.vantages[0].writes = Some(Writes::Work))), ["BSC-D006"]);
+    let old =
+        with(|s| s.vantages.push(Vantage { fresh: false, ..vantage(keeper(west(), 3), Some(Writes::Work)) }));
+    assert_eq!(old, Decision::Act(Act::FailOver), "what it could once says nothing of now");
+}
+
+#[test]
+fn a_dead_controller_never_stands_in_the_way() {
+    let open = |silent_s, past_commit| {
+        let id = "switchover-1".parse().expect("valid");
+        Some(Open { id, silent_for: seconds(silent_s), past_commit })
+    };
+    let id: bascule_core::id::OperationId = "switchover-1".parse().expect("valid");
+    let at_work = Decision::Rest(Rest::AtWork(id.clone()));
+    assert_eq!(with(|s| s.open = open(1, false)), at_work);
+    assert_eq!(with(|s| s.open = open(9, false)), Decision::Act(Act::Abort(id.clone())));
+    assert_eq!(with(|s| s.open = open(9, true)), Decision::Act(Act::Resume(id.clone())));
+    // While the active region lives its own keepers go on, whatever the point.
+    let holder =
+        |past_commit| with(|s| (s.open, s.here, s.still_for) = (open(9, past_commit), east(), seconds(0)));
+    assert_eq!(holder(false), Decision::Act(Act::Resume(id.clone())));
+    assert_eq!(holder(true), Decision::Act(Act::Resume(id)));
+}
+
+#[test]
+fn an_unsettled_move_looks_for_its_standby() {
+    let holder = |change: fn(&mut Scene)| {
+        with(|s| {
+            (s.here, s.still_for, s.tenure.settled) = (east(), seconds(0), false);
+            s.vantages.clear();
+            change(s);
+        })
+    };
+    assert_eq!(holder(|_| ()), Decision::Look(Look::Reinstate));
+    let not_back = holder(|s| s.reinstate = Some(blocked(Code::NotObserved)));
+    assert_eq!(not_back, Decision::Rest(Rest::Renewed));
+}
+
+#[test]
+fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
+    let impaired = |change: fn(&mut Scene)| {
+        with(|s| {
+            (s.here, s.still_for) = (east(), seconds(0));
+            s.vantages = vec![vantage(keeper(east(), 1), fails(11)), vantage(Place::Witness, fails(11))];
+            change(s);
+        })
+    };
+    assert_eq!(impaired(|_| ()), Decision::Act(Act::Release));
+    let rest = Decision::Rest(Rest::Renewed);
+    assert_eq!(impaired(|s| s.policy.impaired = Impaired::Report), rest);
+    assert_eq!(impaired(|s| s.vantages[1].writes = Some(Writes::Work)), rest);
+    assert_eq!(impaired(|s| s.vantages[1].writes = fails(9)), rest, "not for long enough");
+    assert_eq!(impaired(|s| s.vantages.truncate(1)), rest, "its own window alone");
+    let unsettled = impaired(|s| s.tenure.settled = false);
+    assert_eq!(refused(unsettled), ["BSC-D004"], "nobody could take over");
+}
+
+#[test]
+fn a_manual_site_decides_nothing() {
+    assert_eq!(with(|s| s.policy.mode = Mode::Manual), Decision::Rest(Rest::Manual));
+    assert_eq!(with(|s| s.policy.mode = Mode::Observe), Decision::Act(Act::FailOver), "but says so");
+}
+
+#[test]
+fn each_refusal_has_a_page() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    let files = std::fs::read_dir(&folder).expect("the folder is there").flatten();
+    let names = files.filter_map(|f| f.file_name().into_string().ok());
+    let pages: BTreeSet<String> =
+        names.filter(|n| n.starts_with("BSC-D")).map(|n| n.trim_end_matches(".md").to_owned()).collect();
+    let codes: BTreeSet<String> = (1..=6).map(|n| format!("BSC-D00{n}")).collect();
+    assert_eq!(pages, codes);
+    for code in codes {
+        let text = std::fs::read_to_string(folder.join(format!("{code}.md"))).expect("a page");
+        assert!(text.starts_with(&format!("# {code}: ")), "{code}: its title");
+        for part in ["## Example", "## How to mend it"] {
+            assert!(text.contains(part), "{code} lacks {part}");
+        }
+    }
+}
