@@ -355,7 +355,7 @@ impl Run {
                 if self.state.plan.step(&step).is_some_and(|s| s.action.is_commit()) {
                     self.grip.epoch = self.state.plan.base.next();
                 }
-                Event::Done { step, evidence }
+                Event::Done { step, evidence: *evidence }
             }
             Attempt::Failed(why) => Event::Failed { step, why },
             Attempt::Unknown(why) => Event::Unknown { step, why },
@@ -383,7 +383,7 @@ impl Run {
         let mut why = String::new();
         for attempt in 1..=UNDO_ATTEMPTS_MAX {
             match perform::bounded(setting.clone(), action.clone(), bound_ms.max(UNDO_BOUND_MIN_MS)).await {
-                Attempt::Done(evidence) => return Ok(Event::UndoDone { step: id, evidence }),
+                Attempt::Done(evidence) => return Ok(Event::UndoDone { step: id, evidence: *evidence }),
                 Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
                 Attempt::Failed(reason) | Attempt::Unknown(reason) => why = reason,
             }

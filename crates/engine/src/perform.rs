@@ -33,7 +33,7 @@ const SILENCE: Duration = Duration::from_millis(400);
 /// How an attempt ended.
 #[derive(Debug)]
 pub(crate) enum Attempt {
-    Done(Evidence),
+    Done(Box<Evidence>),
     Failed(String),
     Unknown(String),
     /// Somebody newer is in charge.
@@ -145,7 +145,7 @@ pub(crate) async fn step(setting: Setting, step: Step) -> Attempt {
 /// Perform an action, within a bound.
 pub(crate) async fn bounded(setting: Setting, action: Action, bound_ms: u64) -> Attempt {
     match timeout(Duration::from_millis(bound_ms), act(&setting, &action)).await {
-        Ok(Ok(evidence)) => Attempt::Done(evidence),
+        Ok(Ok(evidence)) => Attempt::Done(Box::new(evidence)),
         Ok(Err(attempt)) => attempt,
         Err(_) => Attempt::Unknown(format!("not finished within {bound_ms} ms")),
     }
