@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bascule_core::id::{DnsName, RegionName};
-use bascule_core::ports::{Database, FrontDoor, Gate, JournalStore, Log, Names, Pool, TenureStore};
+use bascule_core::ports::{
+    Database, FrontDoor, Gate, JournalStore, Log, Names, Pool, ReportStore, TenureStore, TenureWatch,
+};
 use bascule_core::tenure::Tenure;
 use bascule_core::tenure::challenge::Sight;
 use bascule_core::time::{Mono, Timestamp};
@@ -81,8 +83,12 @@ pub struct World {
     pub front_door: Arc<dyn FrontDoor>,
     /// Who is active.
     pub tenures: Arc<dyn TenureStore>,
+    /// Tells when the tenure changes.
+    pub watch: Arc<dyn TenureWatch>,
     /// What was done.
     pub journals: Arc<dyn JournalStore>,
+    /// What the places tell each other.
+    pub places: Arc<dyn ReportStore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Since when the tenure stands still.
