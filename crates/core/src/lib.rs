@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod decision;
+pub mod explain;
 pub mod id;
 pub mod manifest;
 pub mod observation;

@@ -1,5 +1,6 @@
 //! The planner: each finding by one change to a healthy site, and laws that hold for every plan.
 
+mod explained;
 mod findings;
 mod guarded;
 mod laws;

@@ -1,0 +1,129 @@
+//! `explain` says what the keepers would do, in one word and one sentence.
+
+use std::time::Duration;
+
+use bascule_core::explain::{self, Explanation, Known, Readiness};
+use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
+use bascule_core::observation::{ClusterRole, Observation, Observed};
+use bascule_core::time::Timestamp;
+use bascule_core::vantage::{Pause, Place};
+
+use crate::{healthy, manifest, seen, unseen, west};
+
+struct Scene {
+    mode: Option<Mode>,
+    observation: Observation,
+    places: Vec<(Place, bool)>,
+    renewed: Option<bool>,
+    pause: Option<Pause>,
+}
+
+fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
+    let keeper = Place::Keeper { region: west(), name: "us-west-1-keeper1".parse().expect("a name") };
+    let mut scene = Scene {
+        mode: Some(Mode::Automatic),
+        observation: healthy(),
+        places: vec![(keeper, true), (Place::Witness, true)],
+        renewed: Some(true),
+        pause: None,
+    };
+    change(&mut scene);
+    let automatic = scene.mode.map(|mode| Automatic {
+        mode,
+        ttl: Duration::from_secs(3),
+        cool_down: Duration::from_secs(60),
+        impaired_after: Duration::from_secs(10),
+        impaired: Impaired::Report,
+        max_data_loss: MaxDataLoss::Unlimited,
+    });
+    let manifest = Manifest { automatic, ..manifest().clone() };
+    let known = Known {
+        manifest: &manifest,
+        observation: &scene.observation,
+        places: &scene.places,
+        renewed: scene.renewed,
+        pause: Ok(scene.pause.as_ref()),
+    };
+    explain::explain(&known).expect("the tenure is known")
+}
+
+#[test]
+fn a_healthy_site_says_when_and_at_what_cost_it_would_move() {
+    let ready = explain(|_| ());
+    assert_eq!((ready.readiness, ready.loss_ms), (Readiness::Ready, Some(40)));
+    assert_eq!(
+        ready.to_string(),
+        "us-east-2 is active since 1970-01-01T00:00:00.000Z (epoch 1, since it was founded). If it were lost now \
+         us-west-1 would take over by itself, 3206 ms after the last renewal; writes of up to 40 ms might be lost."
+    );
+}
+
+#[test]
+fn each_obstacle_has_its_word() {
+    let word = |change: fn(&mut Scene)| {
+        let explained = explain(change);
+        let text = explained.to_string();
+        let stands = text.contains(explained.readiness.as_str()) && !explained.reasons.is_empty();
+        assert!(stands, "{text}");
+        explained.readiness
+    };
+    assert_eq!(word(|s| s.places[1].1 = false), Readiness::Unobserved);
+    assert_eq!(word(|s| s.renewed = Some(false)), Readiness::NotRenewed);
+    assert_eq!(
+        word(|s| s.observation.open_operation = seen(Some("op-1".parse().expect("an id")))),
+        Readiness::AtWork
+    );
+    assert_eq!(
+        word(|s| {
+            let west = s.observation.regions.get_mut(&west()).expect("it is there");
+            if let Observed::Seen { value, .. } = &mut west.database {
+                value.newest_replayed_age_ms = Some(600_000);
+            }
+        }),
+        Readiness::TargetOverLagLimit
+    );
+    assert_eq!(
+        word(|s| {
+            let west = s.observation.regions.get_mut(&west()).expect("it is there");
+            if let Observed::Seen { value, .. } = &mut west.database {
+                value.role = ClusterRole::Primary;
+            }
+        }),
+        Readiness::Blocked
+    );
+    assert_eq!(
+        word(
+            |s| s.pause = Some(Pause { by: "ada".to_owned(), why: "a test".to_owned(), since: Timestamp(0) })
+        ),
+        Readiness::Paused
+    );
+    let tenure = |s: &mut Scene, change: fn(&mut bascule_core::tenure::Tenure)| {
+        if let Observed::Seen { value, .. } = &mut s.observation.tenure {
+            change(value);
+        }
+    };
+    assert_eq!(explain(|s| tenure(s, |t| t.settled = false)).readiness, Readiness::NotSettled);
+    let moved = |t: &mut bascule_core::tenure::Tenure| {
+        (t.by, t.since) = (Some("op-1".parse().expect("an id")), Timestamp(990_000));
+    };
+    assert_eq!(explain(|s| tenure(s, moved)).readiness, Readiness::CoolingDown);
+}
+
+#[test]
+fn where_a_person_decides_it_says_what_to_type() {
+    for mode in [None, Some(Mode::Manual)] {
+        let explained = explain(|s| (s.mode, s.renewed) = (mode, None));
+        assert_eq!(explained.readiness, Readiness::Manual);
+        assert!(explained.to_string().contains("bascule failover --to us-west-1"), "{explained}");
+    }
+    assert_eq!(explain(|s| s.mode = Some(Mode::Observe)).readiness, Readiness::Observing);
+}
+
+#[test]
+fn what_is_not_known_is_not_explained_away() {
+    let manifest = manifest();
+    let mut observation = healthy();
+    observation.tenure = unseen();
+    let known = Known { manifest, observation: &observation, places: &[], renewed: None, pause: Ok(None) };
+    assert_eq!(explain::explain(&known), Err("no answer within 1000 ms".to_owned()));
+}
