@@ -9,8 +9,8 @@ use bascule_core::observation::GateState;
 use bascule_core::ports::TenureStore;
 use bascule_core::position::Timeline;
 use bascule_core::tenure::Event;
-use bascule_core::time::Timestamp;
-use bascule_engine::world::{Clock, RegionPorts, World};
+use bascule_core::time::{Mono, Timestamp};
+use bascule_engine::world::{Clock, RegionPorts, SharedSight, World};
 use tokio::time::Instant;
 
 use crate::fault::{Fault, Faults};
@@ -75,6 +75,10 @@ impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
         // 2026-11-22T00:00:00Z, so that transcripts look like ones.
         Timestamp(1_795_305_600_000 + self.0.now_ms())
+    }
+
+    fn mono(&self) -> Mono {
+        Mono(std::time::Duration::from_millis(self.0.now_ms()))
     }
 }
 
@@ -189,7 +193,10 @@ fn world(manifest: &Manifest, sim: &Arc<Sim>, store: &Arc<FaultyStore>) -> World
         records,
         front_door: Arc::new(FakeDoor { sim: sim.clone(), manifest: manifest.clone() }),
         tenures: store.clone(),
+        watch: store.clone(),
         journals: store.clone(),
+        places: store.clone(),
+        sight: SharedSight::default(),
         clock: Arc::new(VirtualClock(sim.clone())),
         reports: std::path::PathBuf::from("reports"),
     }

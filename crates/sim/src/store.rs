@@ -2,9 +2,13 @@
 
 use async_trait::async_trait;
 use bascule_core::id::{OperationId, RegionName, Term};
-use bascule_core::ports::{Entry, Grip, Header, Journal, JournalStore, StoreError, TenureStore};
+use bascule_core::ports::{
+    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, StoreError, TenureStore,
+    TenureWatch,
+};
 use bascule_core::tenure::{self, Tenure};
 use bascule_core::time::Timestamp;
+use bascule_core::vantage::{Pause, Place, Report};
 use bascule_stores::MemoryStore;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,11 +107,45 @@ impl JournalStore for FaultyStore {
         if answered { Ok(()) } else { Err(Self::lost("append")) }
     }
 
+    async fn beat(&self, id: &OperationId, term: Term) -> Result<(), StoreError> {
+        self.inner.beat(id, term).await
+    }
+
+    async fn open(&self) -> Result<Option<OpenOperation>, StoreError> {
+        self.inner.open().await
+    }
+
     async fn read(&self, id: &OperationId) -> Result<Journal, StoreError> {
         self.inner.read(id).await
     }
 
     async fn list(&self, limit: u32) -> Result<Vec<(Header, bool)>, StoreError> {
         self.inner.list(limit).await
+    }
+}
+
+#[async_trait]
+impl ReportStore for FaultyStore {
+    async fn report(&self, place: &Place, report: &Report) -> Result<(), StoreError> {
+        self.inner.report(place, report).await
+    }
+
+    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError> {
+        self.inner.reports().await
+    }
+
+    async fn pause(&self) -> Result<Option<Pause>, StoreError> {
+        self.inner.pause().await
+    }
+
+    async fn set_pause(&self, pause: Option<&Pause>) -> Result<(), StoreError> {
+        self.inner.set_pause(pause).await
+    }
+}
+
+#[async_trait]
+impl TenureWatch for FaultyStore {
+    async fn changed(&self, than: Option<&Tenure>) -> Result<Option<Tenure>, StoreError> {
+        self.inner.changed(than).await
     }
 }
