@@ -14,9 +14,22 @@ use crate::sql::SqlError;
 /// this is not a quiet log.
 const RECORDS_MAX: usize = 10_000;
 
+/// Flushes the log to its end. Records that no commit waits for (pruning, hints) stay in memory until the log
+/// writer's next round, up to 0.2 s later (`wal_writer_delay`); it may end one in the middle, at a page's
+/// border, and a standby that waits to replay up to there waits as long, with every user. It must not wait
+/// for a standby itself.
+const FLUSH_SQL: &str = "BEGIN; SET LOCAL synchronous_commit = local; \
+     SELECT pg_logical_emit_message(true, 'bascule', 'end'); COMMIT";
+
 #[async_trait]
 impl Log for PatroniCluster {
     async fn end(&self) -> Result<LogEnd, PortError> {
+        let end = self.state().await?.end().map_err(PortError::Refused)?;
+        if end.clients > 0 {
+            return Ok(end);
+        }
+        let (_, session) = self.leader().await?;
+        session.ask(FLUSH_SQL).await?;
         self.state().await?.end().map_err(PortError::Refused)
     }
 
