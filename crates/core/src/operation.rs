@@ -7,7 +7,9 @@
 //! stays `Intended`; whoever takes over performs it again (steps are idempotent), and never undoes it
 //! blindly. Once the commit step is intended the operation only goes forward, unless that step is known
 //! to have failed without effect: in *every* attempt, for a later refusal says nothing of an earlier
-//! attempt whose answer was lost.
+//! attempt whose answer was lost. One refusal says so all the same (`Refuted`): a claim at renewals that
+//! have grown can succeed no more, in none of its attempts. Without it an operation whose region lives after
+//! all could neither end nor be taken back.
 //!
 //! What it leaves out: a plan without a commit step (a reinstate) has no point of no return and can
 //! always be given up; nothing users need hangs on it.
@@ -145,6 +147,14 @@ pub enum Event {
     },
     /// A step changed nothing.
     Failed {
+        /// Which.
+        step: StepId,
+        /// Why.
+        why: String,
+    },
+    /// The commit changed nothing in *any* of its attempts, and none that is still on its way will: the
+    /// store has seen that what they all claim is no longer so.
+    Refuted {
         /// Which.
         step: StepId,
         /// Why.
@@ -328,6 +338,13 @@ impl Operation {
                     | StepState::Unknown { .. } => StepState::Failed { attempt, why },
                 };
             }
+            Event::Refuted { step, why } => {
+                let index = self.acting(&step, "refuted")?;
+                if !self.plan.steps[index].action.is_commit() {
+                    return Err(self.illegal_step(index, "refuted"));
+                }
+                self.steps[index] = StepState::Failed { attempt: self.steps[index].attempts(), why };
+            }
             Event::Unknown { step, why } => {
                 let index = self.acting(&step, "unknown")?;
                 self.steps[index] = StepState::Unknown { attempt: self.steps[index].attempts(), why };
@@ -358,6 +375,7 @@ impl Operation {
                 Event::Intended { .. }
                 | Event::Done { .. }
                 | Event::Failed { .. }
+                | Event::Refuted { .. }
                 | Event::Unknown { .. }
                 | Event::AbortBegan { .. },
                 Course::Forward,
@@ -371,6 +389,7 @@ impl Operation {
                 Event::Intended { .. }
                 | Event::Done { .. }
                 | Event::Failed { .. }
+                | Event::Refuted { .. }
                 | Event::Unknown { .. }
                 | Event::AbortBegan { .. },
                 Course::Aborting { .. },
@@ -479,6 +498,7 @@ pub fn event_name(event: &Event) -> &'static str {
         Event::Intended { .. } => "intent",
         Event::Done { .. } => "done",
         Event::Failed { .. } => "failed",
+        Event::Refuted { .. } => "refuted",
         Event::Unknown { .. } => "unknown",
         Event::AbortBegan { .. } => "abort",
         Event::UndoIntended { .. } => "undo-intent",

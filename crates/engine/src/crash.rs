@@ -65,6 +65,7 @@ fn record_name(event: &Event) -> String {
         Event::Intended { step }
         | Event::Done { step, .. }
         | Event::Failed { step, .. }
+        | Event::Refuted { step, .. }
         | Event::Unknown { step, .. }
         | Event::UndoIntended { step }
         | Event::UndoDone { step, .. }

@@ -337,7 +337,7 @@ impl Run {
 
     fn is_doubtful_commit(&self, event: &Event) -> bool {
         let step = match event {
-            Event::Unknown { step, .. } | Event::Failed { step, .. } => step,
+            Event::Unknown { step, .. } | Event::Failed { step, .. } | Event::Refuted { step, .. } => step,
             Event::Intended { .. }
             | Event::Done { .. }
             | Event::AbortBegan { .. }
@@ -358,6 +358,7 @@ impl Run {
                 Event::Done { step, evidence: *evidence }
             }
             Attempt::Failed(why) => Event::Failed { step, why },
+            Attempt::Refuted(why) => Event::Refuted { step, why },
             Attempt::Unknown(why) => Event::Unknown { step, why },
             Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
         })
@@ -385,7 +386,7 @@ impl Run {
             match perform::bounded(setting.clone(), action.clone(), bound_ms.max(UNDO_BOUND_MIN_MS)).await {
                 Attempt::Done(evidence) => return Ok(Event::UndoDone { step: id, evidence: *evidence }),
                 Attempt::Fenced(why) => return Err(StoreError::Fenced(why).into()),
-                Attempt::Failed(reason) | Attempt::Unknown(reason) => why = reason,
+                Attempt::Failed(reason) | Attempt::Refuted(reason) | Attempt::Unknown(reason) => why = reason,
             }
             if let Some(region) = action.calls().filter(|_| self.waives_lost)
                 && observer::is_dark(&self.world, region).await

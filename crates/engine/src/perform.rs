@@ -35,6 +35,8 @@ const SILENCE: Duration = Duration::from_millis(400);
 pub(crate) enum Attempt {
     Done(Box<Evidence>),
     Failed(String),
+    /// Not done, in no attempt: see [`bascule_core::operation::Event::Refuted`].
+    Refuted(String),
     Unknown(String),
     /// Somebody newer is in charge.
     Fenced(String),
@@ -53,8 +55,9 @@ impl From<StoreError> for Attempt {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Fenced(why) => Attempt::Fenced(why),
-            // The holder lives after all: nothing was changed, and the operation turns back.
-            StoreError::Tenure(why @ tenure::Illegal::Renewed { .. }) => Attempt::Failed(why.to_string()),
+            // The holder lives after all. Every attempt claims at the renewals in the journal, and renewals
+            // only grow: none can have succeeded, and none will. The operation turns back.
+            StoreError::Tenure(why @ tenure::Illegal::Renewed { .. }) => Attempt::Refuted(why.to_string()),
             StoreError::Tenure(why) => Attempt::Fenced(why.to_string()),
             StoreError::Busy(_)
             | StoreError::NoSuchOperation(_)

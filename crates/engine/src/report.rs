@@ -143,6 +143,7 @@ fn steps(state: &Operation, journal: &Journal, times: &[u64]) -> Vec<StepReport>
                 }
                 Event::Done { step: id, .. }
                 | Event::Failed { step: id, .. }
+                | Event::Refuted { step: id, .. }
                 | Event::Unknown { step: id, .. }
                     if id == &step.id =>
                 {
@@ -151,6 +152,7 @@ fn steps(state: &Operation, journal: &Journal, times: &[u64]) -> Vec<StepReport>
                 Event::Intended { .. }
                 | Event::Done { .. }
                 | Event::Failed { .. }
+                | Event::Refuted { .. }
                 | Event::Unknown { .. }
                 | Event::AbortBegan { .. }
                 | Event::UndoIntended { .. }

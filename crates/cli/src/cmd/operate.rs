@@ -235,6 +235,7 @@ fn say(began: Instant, entry: &Entry) {
     match &entry.event {
         Event::Intended { .. } | Event::UndoIntended { .. } => {}
         Event::Done { step, evidence } => eprintln!("{ms:>7} ms  {step}: {}", evidence.note),
+        Event::Refuted { step, why } => eprintln!("{ms:>7} ms  {step} REFUTED, nothing changed: {why}"),
         Event::Failed { step, why } => eprintln!("{ms:>7} ms  {step} FAILED, nothing changed: {why}"),
         Event::Unknown { step, why } => eprintln!("{ms:>7} ms  {step} UNKNOWN: {why}"),
         Event::AbortBegan { why } => eprintln!("{ms:>7} ms  turning back: {why}"),

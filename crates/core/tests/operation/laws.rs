@@ -33,6 +33,8 @@ impl Reached {
             Event::Intended { step } if matches!(self.state.steps[at(step)], StepState::Intended { .. }) => {
                 may_have_acted[at(step)] = true;
             }
+            // Said of every attempt, not of the last alone.
+            Event::Refuted { step, .. } => may_have_acted[at(step)] = false,
             Event::Unknown { step, .. } => may_have_acted[at(step)] = true,
             Event::Done { step, evidence } if evidence.waived.is_none() => may_have_acted[at(step)] = true,
             Event::Intended { .. }
@@ -317,4 +319,23 @@ fn a_refused_second_commit_does_not_unsay_an_unanswered_first() {
     assert_eq!(state.past_return().map(|s| s.id.clone()), Some(commit()));
     assert_eq!(state.remedy(&commit(), 2), Some(Remedy::Retry));
     assert!(state.next(Event::AbortBegan { why: "asked".to_owned() }).is_err());
+}
+
+/// Found by the model checker: an operation that claimed at renewals which had grown could neither end nor
+/// be taken back, once a controller had died at its commit.
+#[test]
+fn a_claim_that_the_store_refutes_is_taken_back_whatever_became_of_earlier_attempts() {
+    let plan = plans().remove(0);
+    let commit = || "commit".parse::<StepId>().unwrap();
+    let hold = || "hold".parse::<StepId>().unwrap();
+    let journal = [
+        Event::Intended { step: hold() },
+        Event::Done { step: hold(), evidence: evidence() },
+        Event::Intended { step: commit() },
+        Event::Intended { step: commit() },
+        Event::Refuted { step: commit(), why: "it has renewed".to_owned() },
+    ];
+    let state = Operation::replay(plan, &journal).unwrap();
+    assert_eq!(state.past_return(), None);
+    assert!(matches!(state.remedy(&commit(), 1), Some(Remedy::Abort { .. })));
 }

@@ -109,6 +109,7 @@ fn events(steps: &[StepId]) -> Vec<Event> {
             Event::Done { step: step(), evidence: evidence() },
             Event::Done { step: step(), evidence: Evidence::waived("gone") },
             Event::Failed { step: step(), why: why() },
+            Event::Refuted { step: step(), why: why() },
             Event::Unknown { step: step(), why: why() },
             Event::UndoIntended { step: step() },
             Event::UndoDone { step: step(), evidence: evidence() },

@@ -71,6 +71,12 @@ fn legal(now: &Operation, event: &Event) -> bool {
                         && matches!(now.steps[i], StepState::Failed { .. } | StepState::Unknown { .. })
                 })
         }
+        Event::Refuted { step, .. } => {
+            forward
+                && at(step).is_some_and(|i| {
+                    steps[i].action.is_commit() && matches!(now.steps[i], StepState::Intended { .. })
+                })
+        }
         Event::Done { step, .. } | Event::Failed { step, .. } | Event::Unknown { step, .. } => {
             forward && at(step).is_some_and(|i| matches!(now.steps[i], StepState::Intended { .. }))
         }
@@ -144,6 +150,7 @@ fn an_event_changes_only_what_it_is_about() {
                     Event::Intended { step }
                     | Event::Done { step, .. }
                     | Event::Failed { step, .. }
+                    | Event::Refuted { step, .. }
                     | Event::Unknown { step, .. }
                     | Event::UndoIntended { step }
                     | Event::UndoDone { step, .. }
