@@ -4,10 +4,63 @@
 use bascule_core::id::{OperationId, SiteName, Term};
 use bascule_core::operation::{Event, Operation};
 use bascule_core::ports::{Entry, Grip, Header, Journal, StoreError};
-use bascule_core::tenure::Tenure;
+use bascule_core::tenure::{self, Tenure};
 
 /// The term of the controller that begins an operation.
 pub(crate) const FIRST: Term = Term(1);
+
+/// The operation that an event of the tenure is made by: its standing decides whether the event is admitted.
+pub(crate) fn made_by(event: &tenure::Event) -> Option<&OperationId> {
+    match event {
+        tenure::Event::Committed { by, .. } => Some(by),
+        tenure::Event::Founded { .. } | tenure::Event::Renewed { .. } | tenure::Event::Settled { .. } => None,
+    }
+}
+
+/// The tenure after an event; `operation` is the standing of what [`made_by`] names.
+pub(crate) fn advanced(
+    current: Option<Tenure>,
+    event: tenure::Event,
+    operation: Option<&Standing>,
+) -> Result<Tenure, StoreError> {
+    if let tenure::Event::Committed { by, term, base, .. } = &event {
+        let made = |tenure: &Tenure| tenure.by.as_ref() == Some(by) && tenure.epoch == base.next();
+        if !current.as_ref().is_some_and(made) {
+            may_commit(by, *term, operation)?;
+        }
+    }
+    Ok(tenure::next(current, event)?)
+}
+
+/// Whether a watcher has to be told of a tenure.
+pub(crate) fn differs(tenure: Option<&Tenure>, than: Option<&Tenure>) -> bool {
+    let seen = |tenure: &Tenure| (tenure.epoch, tenure.renewals);
+    tenure.map(seen) != than.map(seen)
+}
+
+/// A controller that slept through its relief, or through the end of its operation, moves nothing.
+fn may_commit(id: &OperationId, term: Term, operation: Option<&Standing>) -> Result<(), StoreError> {
+    let Some(operation) = operation else {
+        return Err(StoreError::Fenced(format!("{id} has not begun")));
+    };
+    may_act(id, term, operation)
+}
+
+/// May the controller of this term still do anything in the operation's name?
+pub(crate) fn may_act(id: &OperationId, term: Term, operation: &Standing) -> Result<(), StoreError> {
+    if !operation.open {
+        return Err(has_ended(id));
+    }
+    if term != operation.term {
+        return Err(relieved(id, term, operation));
+    }
+    Ok(())
+}
+
+fn relieved(id: &OperationId, term: Term, operation: &Standing) -> StoreError {
+    let current = operation.term;
+    StoreError::Fenced(format!("another controller has taken {id} over: its term is {current}, yours {term}"))
+}
 
 /// May an operation begin? `open` is the one that is open, `used` what already bears its name.
 pub(crate) fn may_begin(
@@ -80,10 +133,7 @@ pub(crate) fn may_append(
     tenure: Option<&Tenure>,
 ) -> Result<(), StoreError> {
     if grip.term != standing.term {
-        return Err(StoreError::Fenced(format!(
-            "another controller has taken {id} over: its term is {}, yours {}",
-            standing.term, grip.term
-        )));
+        return Err(relieved(id, grip.term, standing));
     }
     let epoch = tenure.map(|t| t.epoch);
     if epoch != Some(grip.epoch) {
@@ -109,12 +159,17 @@ pub(crate) fn ended_early(entries: &[Entry]) -> bool {
     entries.split_last().is_some_and(|(_, before)| closes(before))
 }
 
+/// Hold the beginning of an operation that was read to what it must be.
+pub(crate) fn sound(id: &OperationId, header: &Header) -> Result<(), StoreError> {
+    if &header.id != id {
+        return Err(StoreError::Damaged(format!("the beginning of {id} is that of {}", header.id)));
+    }
+    well_formed(header)
+}
+
 /// Hold a journal that was read to what it must be.
 pub(crate) fn intact(id: &OperationId, journal: Journal) -> Result<Journal, StoreError> {
-    if &journal.header.id != id {
-        return Err(StoreError::Damaged(format!("the beginning of {id} is that of {}", journal.header.id)));
-    }
-    well_formed(&journal.header)?;
+    sound(id, &journal.header)?;
     let mut state = Operation::new(journal.header.plan.clone());
     for (number, entry) in journal.entries.iter().enumerate() {
         state = state

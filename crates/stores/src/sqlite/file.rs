@@ -13,10 +13,11 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rustix::fs::{CWD, FileType, Mode};
 
 /// "basc", in SQLite's `application_id`: tells a store from any other SQLite file.
-const APPLICATION: i64 = 0x6261_7363;
+pub(super) const APPLICATION: i64 = 0x6261_7363;
 
 /// What makes each format of the one before it. How many a file has behind it stands in `user_version`.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE site (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         name TEXT NOT NULL
@@ -43,7 +44,19 @@ const MIGRATIONS: [&str; 1] = ["
         entry TEXT NOT NULL,
         PRIMARY KEY (operation, at)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE operation ADD COLUMN beats INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE report (
+        place TEXT PRIMARY KEY,
+        report TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE pause (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        pause TEXT NOT NULL
+    ) STRICT;
+",
+];
 
 /// The format this bascule writes.
 const FORMAT: i64 = MIGRATIONS.len() as i64;

@@ -8,6 +8,7 @@
 //! (SQLite, "Write-Ahead Logging"); two machines use etcd.
 
 mod file;
+mod reports;
 mod thread;
 
 use std::path::Path;
@@ -15,10 +16,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bascule_core::id::{OperationId, RegionName, SiteName, Term};
-use bascule_core::ports::{Entry, Grip, Header, Journal, JournalStore, StoreError, TenureStore};
+use bascule_core::ports::{
+    Entry, Grip, Header, Journal, JournalStore, OpenOperation, StoreError, TenureStore,
+};
 use bascule_core::tenure::{self, Tenure};
 use bascule_core::time::Timestamp;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use crate::rules::{self, Standing};
@@ -115,7 +118,9 @@ impl TenureStore for SqliteStore {
     async fn advance(&self, event: tenure::Event) -> Result<Tenure, StoreError> {
         self.thread
             .write(move |t| {
-                let next = tenure::next(tenure_of(t)?, event)?;
+                let by = rules::made_by(&event).map(|id| standing(t, id)).transpose()?.flatten();
+                let by = by.map(|(_, standing)| standing);
+                let next = rules::advanced(tenure_of(t)?, event, by.as_ref())?;
                 t.execute(
                     "INSERT INTO tenure (one, tenure) VALUES (1, ?1)
                      ON CONFLICT (one) DO UPDATE SET tenure = excluded.tenure",
@@ -216,6 +221,34 @@ impl JournalStore for SqliteStore {
                 Ok(())
             })
             .await
+    }
+
+    async fn beat(&self, id: &OperationId, term: Term) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.thread
+            .write(move |t| {
+                let (number, standing) = known(t, &id)?;
+                rules::may_act(&id, term, &standing)?;
+                t.execute("UPDATE operation SET beats = beats + 1 WHERE number = ?1", [number])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn open(&self) -> Result<Option<OpenOperation>, StoreError> {
+        let found = self
+            .thread
+            .read(move |t| {
+                let select = "SELECT id, header, term, beats FROM operation WHERE open = 1";
+                let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+                Ok(t.query_row(select, [], row).optional()?)
+            })
+            .await?;
+        let Some((id, header, term, beats)): Option<(String, String, i64, i64)> = found else {
+            return Ok(None);
+        };
+        let header = parse(&header, || format!("the beginning of {id}"))?;
+        Ok(Some(OpenOperation { header, term: Term(term.unsigned_abs()), beats: beats.unsigned_abs() }))
     }
 
     async fn read(&self, id: &OperationId) -> Result<Journal, StoreError> {

@@ -81,3 +81,28 @@ async fn a_full_store_is_unavailable_and_keeps_what_it_has() {
     pages(1000).await.unwrap();
     assert_eq!(store.sight(&region("east"), true, Timestamp(8)).await, Ok(Some(Timestamp(8))));
 }
+
+#[tokio::test]
+async fn a_file_of_the_first_format_is_brought_to_the_newest_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(file::MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "application_id", file::APPLICATION).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute("INSERT INTO site (one, name) VALUES (1, 'events')", []).unwrap();
+    // As the first format was written: without renewals.
+    let text = r#"{"epoch":3,"active":"east","since":7,"by":null}"#;
+    old.execute("INSERT INTO tenure (one, tenure) VALUES (1, ?1)", [text]).unwrap();
+    old.execute("INSERT INTO operation (id, header, term, open) VALUES ('first', '{}', 4, 1)", []).unwrap();
+    drop(old);
+
+    let store = SqliteStore::open_within(&path, &"events".parse().unwrap(), SHORT).unwrap();
+    let tenure = store.tenure().await.unwrap().unwrap();
+    assert_eq!((tenure.epoch, tenure.renewals, tenure.settled), (Epoch(3), 0, false));
+    assert_eq!(store.beat(&"first".parse().unwrap(), Term(4)).await, Ok(()));
+    let beats = store.thread.read(|t| Ok(t.query_row("SELECT beats FROM operation", [], |row| row.get(0))?));
+    assert_eq!(beats.await, Ok(1));
+    let renewed = store.advance(Event::Renewed { epoch: Epoch(3), region: region("east") }).await;
+    assert_eq!(renewed.unwrap().renewals, 1);
+}

@@ -1,21 +1,25 @@
 //! What every store obeys. A store joins by implementing [`Backend`] and one line in `stores.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bascule_core::id::{Epoch, Term};
 use bascule_core::operation::Event;
-use bascule_core::ports::{Grip, Header, JournalStore, StoreError, TenureStore};
-use bascule_core::tenure;
+use bascule_core::ports::{
+    Grip, Header, JournalStore, OpenOperation, ReportStore, StoreError, TenureStore, TenureWatch,
+};
+use bascule_core::tenure::{self, Tenure};
 use bascule_core::time::Timestamp;
+use bascule_core::vantage::{Pause, Place};
 
 use crate::site::{
-    committed, done, ending, entry, founded, grip, header, header_of, intent, marks, name, operation, plan,
-    region, step,
+    committed, committed_in, done, ending, entry, founded, grip, header, header_of, intent, keeper, marks,
+    name, operation, plan, region, renewed, report, step,
 };
 
-pub trait Store: TenureStore + JournalStore {}
-impl<S: TenureStore + JournalStore> Store for S {}
+pub trait Store: TenureStore + JournalStore + ReportStore + TenureWatch {}
+impl<S: TenureStore + JournalStore + ReportStore + TenureWatch> Store for S {}
 
 pub type Handle = Arc<dyn Store>;
 
@@ -35,8 +39,16 @@ macro_rules! conformance {
             $crate::conformance::conformance! { @laws $backend:
                 a_site_is_founded_once
                 a_tenure_is_seen_by_every_handle
-                a_move_of_the_tenure_is_won_by_one
+                a_commit_is_one_whoever_asks
                 committing_twice_is_committing_once
+                a_stale_term_never_commits
+                a_commit_after_the_end_is_fenced
+                a_commit_of_an_unknown_operation_is_fenced
+                renewals_only_grow
+                every_renewal_of_many_counts
+                a_claim_at_old_renewals_is_refused
+                a_renewal_after_the_move_is_over
+                a_tenure_is_settled_in_its_own_epoch
                 a_region_is_dark_since_it_was_first_not_seen
                 an_operation_needs_a_tenure
                 one_operation_is_open_at_a_time
@@ -59,6 +71,16 @@ macro_rules! conformance {
                 closed_operation_takes_nothing
                 nothing_follows_the_end
                 an_unknown_operation_is_named
+                beats_are_counted
+                a_beat_of_a_stale_term_is_fenced
+                the_open_operation_is_found
+                a_long_batch_is_whole
+                a_report_is_replaced
+                a_pause_is_everyones
+                a_watch_returns_on_a_renewal
+                a_watch_returns_on_a_move
+                a_watch_sees_the_founding
+                a_watch_that_is_behind_returns_at_once
                 a_journal_that_does_not_follow_is_damaged
                 history_is_newest_first
             }
@@ -77,6 +99,9 @@ pub(crate) use conformance;
 
 /// Handles that race for the same thing.
 const RIVALS: u64 = 8;
+
+/// By when a watcher must have been told: far beyond what any store takes, so that only silence fails.
+const WATCH: Duration = Duration::from_secs(5);
 
 async fn site<B: Backend>() -> (B, Handle) {
     let backend = B::empty().await;
@@ -139,31 +164,122 @@ pub async fn a_site_is_founded_once<B: Backend>() {
 }
 
 pub async fn a_tenure_is_seen_by_every_handle<B: Backend>() {
-    let (backend, store) = site::<B>().await;
+    let (backend, store, _) = begun::<B>().await;
     let other = backend.open().await;
     assert_eq!(other.tenure().await, store.tenure().await);
     let moved = other.advance(committed("first")).await.unwrap();
     assert_eq!(store.tenure().await, Ok(Some(moved)));
 }
 
-pub async fn a_move_of_the_tenure_is_won_by_one<B: Backend>() {
-    let (backend, store) = site::<B>().await;
-    let act =
-        |number, handle: Handle| async move { handle.advance(committed(&format!("rival-{number}"))).await };
+pub async fn a_commit_is_one_whoever_asks<B: Backend>() {
+    let (backend, store, _) = begun::<B>().await;
+    let act = |_, handle: Handle| async move {
+        let term = handle.claim(&operation("first")).await?;
+        handle.advance(committed_in("first", term, None)).await
+    };
     let answers = race(&backend, act).await;
-    let won: Vec<_> = answers.iter().flatten().collect();
-    assert_eq!(won.len(), 1, "{answers:?}");
-    assert_eq!(store.tenure().await.unwrap().as_ref(), Some(won[0]));
-    let stale = tenure::Illegal::Stale { base: Epoch(1), current: Epoch(2) };
-    for lost in answers.into_iter().filter_map(Result::err) {
-        assert_eq!(lost, StoreError::Tenure(stale.clone()));
+    let moved = store.tenure().await.unwrap().unwrap();
+    assert_eq!((moved.epoch, moved.active.as_str()), (Epoch(2), "west"));
+    assert!(answers.iter().any(Result::is_ok), "the newest controller was refused: {answers:?}");
+    for answer in answers {
+        match answer {
+            Ok(tenure) => assert_eq!(tenure, moved),
+            Err(error) => fenced(Err(error), &["another controller"]),
+        }
     }
 }
 
 pub async fn committing_twice_is_committing_once<B: Backend>() {
-    let (_backend, store) = site::<B>().await;
+    let (_backend, store, term) = begun::<B>().await;
     let moved = store.advance(committed("first")).await.unwrap();
-    assert_eq!(store.advance(committed("first")).await, Ok(moved));
+    assert_eq!(store.advance(committed("first")).await, Ok(moved.clone()));
+    // Also by a controller that was relieved in between, and after the operation's end.
+    let next = store.claim(&operation("first")).await.unwrap();
+    assert_eq!(store.advance(committed("first")).await, Ok(moved.clone()));
+    assert_eq!(store.advance(committed_in("first", next, None)).await, Ok(moved.clone()));
+    let grip = Grip { term: next, epoch: moved.epoch };
+    store.append(&operation("first"), grip, 0, &ending(0)).await.unwrap();
+    assert_eq!(store.advance(committed_in("first", term, None)).await, Ok(moved));
+}
+
+pub async fn a_stale_term_never_commits<B: Backend>() {
+    let (backend, store, old) = begun::<B>().await;
+    let new = backend.open().await.claim(&operation("first")).await.unwrap();
+    let answer = store.advance(committed_in("first", old, None)).await;
+    fenced(answer.map(drop), &["its term is 2", "yours 1"]);
+    let future = store.advance(committed_in("first", Term(new.0 + 1), None)).await;
+    fenced(future.map(drop), &["its term is 2", "yours 3"]);
+    assert_eq!(store.tenure().await.unwrap().unwrap().epoch, Epoch(1));
+    assert_eq!(store.advance(committed_in("first", new, None)).await.unwrap().epoch, Epoch(2));
+}
+
+pub async fn a_commit_after_the_end_is_fenced<B: Backend>() {
+    let (_backend, store, term) = begun::<B>().await;
+    store.append(&operation("first"), grip(term), 0, &ending(0)).await.unwrap();
+    fenced(store.advance(committed("first")).await.map(drop), &["first has ended"]);
+    assert_eq!(store.tenure().await.unwrap().unwrap().epoch, Epoch(1));
+}
+
+pub async fn a_commit_of_an_unknown_operation_is_fenced<B: Backend>() {
+    let (_backend, store) = site::<B>().await;
+    fenced(store.advance(committed("first")).await.map(drop), &["first has not begun"]);
+    assert_eq!(store.tenure().await.unwrap().unwrap().epoch, Epoch(1));
+}
+
+pub async fn renewals_only_grow<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let other = backend.open().await;
+    for expected in 1..=5 {
+        let handle = if expected % 2 == 0 { &store } else { &other };
+        assert_eq!(handle.advance(renewed(1, "east")).await.unwrap().renewals, expected);
+        assert_eq!(store.tenure().await.unwrap().unwrap().renewals, expected);
+    }
+    for wrong in [renewed(1, "west"), renewed(2, "east")] {
+        let answer = store.advance(wrong).await;
+        assert!(matches!(answer, Err(StoreError::Tenure(tenure::Illegal::Over { .. }))), "{answer:?}");
+    }
+    assert_eq!(store.tenure().await.unwrap().unwrap().renewals, 5);
+}
+
+pub async fn every_renewal_of_many_counts<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let act = |_, handle: Handle| async move { handle.advance(renewed(1, "east")).await };
+    let answers = race(&backend, act).await;
+    let mut counts: Vec<u64> = answers.into_iter().map(|answer| answer.unwrap().renewals).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=RIVALS).collect::<Vec<_>>());
+    assert_eq!(store.tenure().await.unwrap().unwrap().renewals, RIVALS);
+}
+
+pub async fn a_claim_at_old_renewals_is_refused<B: Backend>() {
+    let (backend, store, term) = begun::<B>().await;
+    backend.open().await.advance(renewed(1, "east")).await.unwrap();
+    let answer = store.advance(committed_in("first", term, Some(0))).await;
+    let refused = Err(StoreError::Tenure(tenure::Illegal::Renewed {
+        expected: 0,
+        current: Box::new(store.tenure().await.unwrap().unwrap()),
+    }));
+    assert_eq!(answer, refused);
+    let claimed = store.advance(committed_in("first", term, Some(1))).await.unwrap();
+    assert_eq!((claimed.epoch, claimed.renewals), (Epoch(2), 0));
+}
+
+pub async fn a_renewal_after_the_move_is_over<B: Backend>() {
+    let (backend, store, _) = begun::<B>().await;
+    let moved = store.advance(committed("first")).await.unwrap();
+    let answer = backend.open().await.advance(renewed(1, "east")).await;
+    assert!(matches!(answer, Err(StoreError::Tenure(tenure::Illegal::Over { .. }))), "{answer:?}");
+    assert_eq!(store.tenure().await, Ok(Some(moved)));
+    assert_eq!(store.advance(renewed(2, "west")).await.unwrap().renewals, 1);
+}
+
+pub async fn a_tenure_is_settled_in_its_own_epoch<B: Backend>() {
+    let (_backend, store) = site::<B>().await;
+    let settled = |epoch| tenure::Event::Settled { epoch: Epoch(epoch) };
+    assert!(store.advance(settled(1)).await.unwrap().settled);
+    assert!(store.tenure().await.unwrap().unwrap().settled);
+    let answer = store.advance(settled(2)).await;
+    assert!(matches!(answer, Err(StoreError::Tenure(tenure::Illegal::Stale { .. }))), "{answer:?}");
 }
 
 pub async fn a_region_is_dark_since_it_was_first_not_seen<B: Backend>() {
@@ -208,9 +324,13 @@ pub async fn one_of_many_begins<B: Backend>() {
 pub async fn an_operation_is_planned_on_the_current_epoch<B: Backend>() {
     let (_backend, store) = site::<B>().await;
     fenced(store.begin(&header_of("early", plan(7))).await.map(drop), &["epoch 7", "epoch 1"]);
-    store.advance(committed("first")).await.unwrap();
-    fenced(store.begin(&header("late")).await.map(drop), &["epoch 1", "epoch 2"]);
     assert_eq!(store.list(9).await, Ok(vec![]));
+    let term = store.begin(&header("first")).await.unwrap();
+    store.advance(committed("first")).await.unwrap();
+    let grip = Grip { term, epoch: Epoch(2) };
+    store.append(&operation("first"), grip, 0, &ending(0)).await.unwrap();
+    fenced(store.begin(&header("late")).await.map(drop), &["epoch 1", "epoch 2"]);
+    assert_eq!(store.list(9).await, Ok(vec![(header("first"), false)]));
 }
 
 pub async fn a_plan_has_the_hash_it_was_pinned_by<B: Backend>() {
@@ -298,7 +418,7 @@ pub async fn stale_epoch_never_appends<B: Backend>() {
     let (backend, store, term) = begun::<B>().await;
     let id = operation("first");
     store.append(&id, grip(term), 0, &[intent(0)]).await.unwrap();
-    backend.open().await.advance(committed("another")).await.unwrap();
+    backend.open().await.advance(committed("first")).await.unwrap();
     fenced(store.append(&id, grip(term), 1, &[intent(1)]).await, &["epoch is 2", "yours 1"]);
     assert_eq!(read_marks(&store, "first").await, [0]);
     store.append(&id, Grip { term, epoch: Epoch(2) }, 1, &[intent(2)]).await.unwrap();
@@ -385,7 +505,123 @@ pub async fn an_unknown_operation_is_named<B: Backend>() {
     let unknown = StoreError::NoSuchOperation(id.clone());
     assert_eq!(store.read(&id).await, Err(unknown.clone()));
     assert_eq!(store.claim(&id).await, Err(unknown.clone()));
-    assert_eq!(store.append(&id, grip(term), 0, &[intent(0)]).await, Err(unknown));
+    assert_eq!(store.append(&id, grip(term), 0, &[intent(0)]).await, Err(unknown.clone()));
+    assert_eq!(store.beat(&id, term).await, Err(unknown));
+}
+
+pub async fn beats_are_counted<B: Backend>() {
+    let (backend, store, term) = begun::<B>().await;
+    let other = backend.open().await;
+    for beats in 0..3 {
+        assert_eq!(other.open().await.unwrap().unwrap().beats, beats);
+        store.beat(&operation("first"), term).await.unwrap();
+    }
+    // A beat is not an append: it takes no place in the journal.
+    store.append(&operation("first"), grip(term), 0, &[intent(0)]).await.unwrap();
+    assert_eq!(other.open().await.unwrap().unwrap().beats, 3);
+}
+
+pub async fn a_beat_of_a_stale_term_is_fenced<B: Backend>() {
+    let (backend, store, old) = begun::<B>().await;
+    let id = operation("first");
+    let new = backend.open().await.claim(&id).await.unwrap();
+    fenced(store.beat(&id, old).await, &["its term is 2", "yours 1"]);
+    assert_eq!(store.beat(&id, new).await, Ok(()));
+    store.append(&id, grip(new), 0, &ending(0)).await.unwrap();
+    fenced(store.beat(&id, new).await, &["first has ended"]);
+}
+
+pub async fn the_open_operation_is_found<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let other = backend.open().await;
+    assert_eq!(other.open().await, Ok(None));
+    store.begin(&header("first")).await.unwrap();
+    let term = store.claim(&operation("first")).await.unwrap();
+    let open = OpenOperation { header: header("first"), term, beats: 0 };
+    assert_eq!(other.open().await, Ok(Some(open)));
+    store.append(&operation("first"), grip(term), 0, &ending(0)).await.unwrap();
+    assert_eq!(other.open().await, Ok(None));
+}
+
+/// More than etcd takes in one transaction by default, so a store that sends several must still be all or none.
+pub async fn a_long_batch_is_whole<B: Backend>() {
+    let (backend, store, term) = begun::<B>().await;
+    let batch: Vec<_> = (0..300).map(intent).collect();
+    store.append(&operation("first"), grip(term), 0, &batch).await.unwrap();
+    store.append(&operation("first"), grip(term), 300, &[intent(300)]).await.unwrap();
+    let read = read_marks(&backend.open().await, "first").await;
+    assert_eq!(read, (0..301).collect::<Vec<_>>());
+}
+
+pub async fn a_report_is_replaced<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    assert_eq!(store.reports().await, Ok(vec![]));
+    let (a, b, other) = (keeper("keeper1"), keeper("keeper2"), backend.open().await);
+    for (place, count) in [(&Place::Witness, 1), (&b, 1), (&a, 1), (&b, 2)] {
+        other.report(place, &report(count)).await.unwrap();
+    }
+    let expected = vec![(a, report(1)), (b, report(2)), (Place::Witness, report(1))];
+    assert_eq!(store.reports().await, Ok(expected));
+}
+
+pub async fn a_pause_is_everyones<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    assert_eq!(store.pause().await, Ok(None));
+    let by = |by: &str| Pause { by: by.to_owned(), why: "maintenance".to_owned(), since: Timestamp(9) };
+    let other = backend.open().await;
+    for pause in [by("ann"), by("bob")] {
+        other.set_pause(Some(&pause)).await.unwrap();
+        assert_eq!(store.pause().await, Ok(Some(pause)));
+    }
+    other.set_pause(None).await.unwrap();
+    assert_eq!(store.pause().await, Ok(None));
+    assert_eq!(other.set_pause(None).await, Ok(()));
+}
+
+/// Wait as a keeper does: again, for as long as the same comes back.
+async fn watched(store: Handle, than: Option<Tenure>) -> Option<Tenure> {
+    let seen = |tenure: &Option<Tenure>| tenure.as_ref().map(|t| (t.epoch, t.renewals));
+    loop {
+        let tenure = store.changed(than.as_ref()).await.unwrap();
+        if seen(&tenure) != seen(&than) {
+            return tenure;
+        }
+    }
+}
+
+/// What a watcher that was waiting already is told of what `act` does.
+async fn told<B: Backend>(backend: &B, than: Option<Tenure>, event: tenure::Event) -> (Tenure, Tenure) {
+    let (watcher, actor) = (backend.open().await, backend.open().await);
+    let watching = tokio::spawn(watched(watcher, than));
+    let made = actor.advance(event).await.unwrap();
+    let told = tokio::time::timeout(WATCH, watching).await.expect("a watcher was not told").unwrap();
+    (told.unwrap(), made)
+}
+
+pub async fn a_watch_returns_on_a_renewal<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let (told, made) = told(&backend, store.tenure().await.unwrap(), renewed(1, "east")).await;
+    assert_eq!((told.renewals, &told), (1, &made));
+}
+
+pub async fn a_watch_returns_on_a_move<B: Backend>() {
+    let (backend, store, _) = begun::<B>().await;
+    let (told, made) = told(&backend, store.tenure().await.unwrap(), committed("first")).await;
+    assert_eq!((told.epoch, &told), (Epoch(2), &made));
+}
+
+pub async fn a_watch_sees_the_founding<B: Backend>() {
+    let backend = B::empty().await;
+    let (told, made) = told(&backend, None, founded()).await;
+    assert_eq!(told, made);
+}
+
+pub async fn a_watch_that_is_behind_returns_at_once<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let old = store.tenure().await.unwrap();
+    let new = store.advance(renewed(1, "east")).await.unwrap();
+    assert_eq!(backend.open().await.changed(old.as_ref()).await, Ok(Some(new.clone())));
+    assert_eq!(backend.open().await.changed(None).await, Ok(Some(new)));
 }
 
 pub async fn a_journal_that_does_not_follow_is_damaged<B: Backend>() {

@@ -7,6 +7,7 @@ use bascule_core::plan::{Kind, PLAN_VERSION, Phase, Plan, Prediction, Step};
 use bascule_core::ports::{Entry, Grip, Header};
 use bascule_core::tenure;
 use bascule_core::time::Timestamp;
+use bascule_core::vantage::{Place, RegionReport, Report, Writes};
 
 pub fn name() -> SiteName {
     "events".parse().unwrap()
@@ -34,7 +35,7 @@ pub fn plan(base: u64) -> Plan {
     let (east, west) = (region("east"), region("west"));
     let (hold, release) =
         (Action::HoldWrites { region: east.clone() }, Action::ReleaseWrites { region: east.clone() });
-    let commit = Action::Commit { base: Epoch(base), active: west.clone() };
+    let commit = Action::Commit { base: Epoch(base), active: west.clone(), claims: false };
     Plan {
         version: PLAN_VERSION,
         kind: Kind::Switchover,
@@ -69,8 +70,28 @@ pub fn founded() -> tenure::Event {
     tenure::Event::Founded { active: region("east"), at: Timestamp(1) }
 }
 
+/// The commit of an operation by its first controller.
 pub fn committed(by: &str) -> tenure::Event {
-    tenure::Event::Committed { by: operation(by), base: Epoch(1), active: region("west"), at: Timestamp(2) }
+    committed_in(by, Term(1), None)
+}
+
+pub fn committed_in(by: &str, term: Term, unrenewed: Option<u64>) -> tenure::Event {
+    let (by, active) = (operation(by), region("west"));
+    tenure::Event::Committed { by, term, base: Epoch(1), active, at: Timestamp(2), unrenewed }
+}
+
+pub fn renewed(epoch: u64, active: &str) -> tenure::Event {
+    tenure::Event::Renewed { epoch: Epoch(epoch), region: region(active) }
+}
+
+pub fn keeper(name: &str) -> Place {
+    Place::Keeper { region: region("east"), name: name.parse().unwrap() }
+}
+
+pub fn report(count: u64) -> Report {
+    let seen = RegionReport { writes: Writes::Work, standby: None };
+    let regions = [(region("east"), seen)].into();
+    Report { count, at: Timestamp(3), version: "1".to_owned(), regions, decision: None }
 }
 
 /// A record; `mono_us` marks which one it is.
