@@ -35,7 +35,7 @@ pub fn plan(base: u64) -> Plan {
     let (east, west) = (region("east"), region("west"));
     let (hold, release) =
         (Action::HoldWrites { region: east.clone() }, Action::ReleaseWrites { region: east.clone() });
-    let commit = Action::Commit { base: Epoch(base), active: west.clone(), claims: false };
+    let commit = Action::Commit { base: Epoch(base), active: west.clone(), claims: None };
     Plan {
         version: PLAN_VERSION,
         kind: Kind::Switchover,
