@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{Manifest, Region, Store};
-use bascule_engine::world::{RegionPorts, SystemClock, World};
+use bascule_engine::world::{RegionPorts, SharedSight, SystemClock, World};
 use bascule_providers::Secret;
 use bascule_providers::dns::{DnsConfig, DnsNames};
 use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor};
@@ -25,8 +25,10 @@ const REMOTE_BACKEND: &str = "db_remote";
 pub fn world(site: &Site) -> anyhow::Result<World> {
     let manifest = &site.manifest;
     let http = http_client().context("can't set HTTP up")?;
-    let Store::Sqlite { path } = &manifest.store;
-    let store = Arc::new(SqliteStore::open(&site.path(path), &manifest.site)?);
+    let store = match &manifest.store {
+        Store::Sqlite { path } => Arc::new(SqliteStore::open(&site.path(path), &manifest.site)?),
+        Store::Etcd { .. } => anyhow::bail!("a store of kind etcd is not wired yet"),
+    };
     let mut regions = BTreeMap::new();
     for name in manifest.regions.keys() {
         regions.insert(name.clone(), region(site, name, &http)?);
@@ -38,8 +40,11 @@ pub fn world(site: &Site) -> anyhow::Result<World> {
         names: Arc::new(names(site, like)?),
         front_door: Arc::new(front_door(manifest, like, http)),
         tenures: store.clone(),
-        journals: store,
+        watch: store.clone(),
+        journals: store.clone(),
+        places: store,
         clock: Arc::new(SystemClock),
+        sight: SharedSight::default(),
         reports: site.folder.join("reports"),
     })
 }

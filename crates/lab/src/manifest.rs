@@ -59,6 +59,8 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
         },
         names: names(plan)?,
         regions,
+        automatic: None,
+        witness: None,
         lab: Some(Lab { name: plan.name.clone() }),
     })
 }
@@ -106,6 +108,7 @@ fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
         },
         pool: RegionPool { address: IpAddr::V4(hosts.pool.address), admin: at(&hosts.pool, ports.postgres) },
         compute: Compute { instances: hosts.apps.iter().map(|app| at(app, ports.app)).collect() },
+        keepers: Vec::new(),
     })
 }
 

@@ -13,7 +13,7 @@ use bascule_engine::report::Report;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::cmd::print;
+use crate::cmd::{block_on, peers, print};
 
 /// Arguments of `bench`.
 #[derive(Debug, ClapArgs)]
@@ -27,6 +27,13 @@ pub struct Args {
     /// Where the medians go, as JSON
     #[arg(long, default_value = "target/bench.json")]
     out: PathBuf,
+    /// Measure other failover managers beside it: Patroni inside one region and pg_auto_failover, each at its
+    /// defaults and at its tightest settings, so often (2.5 minutes each time)
+    #[arg(long, default_value_t = 0)]
+    peers: u32,
+    /// The script that starts and kills them
+    #[arg(long, default_value = "infra/bench/peers.sh")]
+    peers_script: PathBuf,
     /// The script of the move by hand
     #[arg(long, default_value = "infra/bench/by-hand.sh")]
     script: PathBuf,
@@ -66,7 +73,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     me.show(&["lab", "up", "--dir", &dir])?;
     let measured = measure(&me, args, &dir);
     me.show(&["lab", "down", "--dir", &dir])?;
-    let bench = measured?;
+    let mut bench = measured?;
+    bench.add_peers(&peers(args)?);
     if let Some(parent) = args.out.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -74,6 +82,27 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("write {}", args.out.display()))?;
     print(&table(&bench));
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long each of the others takes no writes; sorted by name.
+fn peers(args: &Args) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let mut took: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    if args.peers == 0 {
+        return Ok(took);
+    }
+    let script = args.peers_script.canonicalize();
+    let script = script.with_context(|| format!("find {}", args.peers_script.display()))?;
+    let parent = args.dir.parent().unwrap_or(&args.dir).to_owned();
+    std::fs::create_dir_all(&parent)?;
+    let folder = parent.canonicalize()?.join("peer");
+    for round in 1..=args.peers {
+        for (kind, settings) in peers::PEERS {
+            eprintln!("{kind} ({settings}), {round} of {}", args.peers);
+            let ms = block_on(peers::measure(&script, kind, settings, &folder))?;
+            took.entry(format!("{kind}_{settings}_outage")).or_default().push(ms);
+        }
+    }
+    Ok(took)
 }
 
 #[derive(Default)]
@@ -165,6 +194,19 @@ fn sum_up(rounds: u32, got: &Samples, operations: &[Report]) -> Bench {
         measured,
         hold,
         ratios,
+    }
+}
+
+impl Bench {
+    fn add_peers(&mut self, peers: &BTreeMap<String, Vec<f64>>) {
+        let ours = self.measured.get("failover_rto").and_then(|m| m.median);
+        for (name, samples) in peers {
+            let measured = Measured::of("ms", samples.clone());
+            if let (Some(theirs), Some(ours)) = (measured.median, ours) {
+                self.ratios.insert(format!("{name} / failover_rto"), theirs / ours);
+            }
+            self.measured.insert(name.clone(), measured);
+        }
     }
 }
 

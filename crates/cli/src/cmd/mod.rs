@@ -4,11 +4,14 @@ mod bench;
 mod by_hand;
 mod demo;
 mod drill;
+mod explain;
 mod gates;
 mod history;
 mod lab;
 mod load;
 mod operate;
+mod pause;
+mod peers;
 mod plan;
 mod status;
 
@@ -24,6 +27,10 @@ use crate::site::Site;
 pub enum Command {
     /// Show both regions: roles, positions, lag, names, and what is unknown
     Status(status::Args),
+    /// Who is active, what would happen if it were lost now, and why not if not (exit code 0: it would move)
+    Explain(explain::Args),
+    /// Forbid that the site moves by itself, or allow it again
+    Pause(pause::Args),
     /// Draw a plan and say whether it could run now (exit code 0: it could, 3: it could not)
     Plan(plan::Args),
     /// Planned move to the other region; nothing is lost
@@ -61,6 +68,8 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
+        Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
+        Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),
         Command::Plan(args) => on_site(manifest, |site| plan::run(site, &args)),
         Command::Switchover(args) => on_site(manifest, |site| operate::switchover(site, &args)),
         Command::Failover(args) => on_site(manifest, |site| operate::failover(site, &args)),

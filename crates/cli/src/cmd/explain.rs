@@ -1,0 +1,96 @@
+//! `bascule explain`: who is active, what would happen if it were lost now, and why not if not.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bascule_core::explain::{self, Explanation, Known, Readiness};
+use bascule_core::manifest::Manifest;
+use bascule_core::observation::Observation;
+use bascule_core::ports::StoreError;
+use bascule_core::vantage::{Pause, Place, Report};
+use bascule_engine::world::World;
+use clap::Args as ClapArgs;
+
+use crate::cmd::{block_on, print, print_json};
+use crate::site::Site;
+use crate::{exit, wiring};
+
+/// Arguments of `explain`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Print the explanation as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Run it.
+pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let world = wiring::world(site)?;
+        let found = look(&world, &site.manifest).await?;
+        if args.json {
+            print_json(&found)?;
+        } else {
+            print(&format!("{found}\n"));
+        }
+        Ok(match found.readiness {
+            Readiness::Ready | Readiness::Manual | Readiness::Observing => ExitCode::SUCCESS,
+            Readiness::Paused
+            | Readiness::CoolingDown
+            | Readiness::NotSettled
+            | Readiness::TargetOverLagLimit
+            | Readiness::Unobserved
+            | Readiness::NotRenewed
+            | Readiness::AtWork
+            | Readiness::Blocked => ExitCode::from(exit::REFUSED),
+        })
+    })
+}
+
+/// What is stored, as one look finds it.
+struct Stored {
+    renewals: Option<u64>,
+    reports: Vec<(Place, Report)>,
+}
+
+/// Look twice: whether somebody renews, and who reports, shows only in what changes between the looks.
+pub async fn look(world: &World, manifest: &Manifest) -> anyhow::Result<Explanation> {
+    let before = stored(world).await?;
+    let between = manifest.automatic.as_ref().map_or(Duration::ZERO, |policy| {
+        // A renewal and a report come every `renew`; a busy machine may be half as late.
+        policy.timing().renew * 3 / 2
+    });
+    let (observation, ()) =
+        tokio::join!(bascule_engine::observer::observe(world), tokio::time::sleep(between));
+    let after = stored(world).await?;
+    let pause = world.places.pause().await;
+    explained(manifest, &observation, &before, &after, &pause)
+        .map_err(|why| exit::Usage(format!("who is active is not known: {why}")).into())
+}
+
+fn explained(
+    manifest: &Manifest,
+    observation: &Observation,
+    before: &Stored,
+    after: &Stored,
+    pause: &Result<Option<Pause>, StoreError>,
+) -> Result<Explanation, String> {
+    let counts: BTreeMap<&Place, u64> = before.reports.iter().map(|(p, r)| (p, r.count)).collect();
+    let fresh = |(place, report): &(Place, Report)| {
+        (place.clone(), counts.get(place).is_none_or(|count| *count != report.count))
+    };
+    let why = pause.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    explain::explain(&Known {
+        manifest,
+        observation,
+        places: &after.reports.iter().map(fresh).collect::<Vec<_>>(),
+        renewed: manifest.automatic.as_ref().map(|_| before.renewals != after.renewals),
+        pause: pause.as_ref().map(Option::as_ref).map_err(|_| why.as_str()),
+    })
+}
+
+async fn stored(world: &World) -> anyhow::Result<Stored> {
+    let (tenure, reports) = (world.tenures.tenure().await?, world.places.reports().await?);
+    Ok(Stored { renewals: tenure.map(|t| t.renewals), reports })
+}
