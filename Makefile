@@ -19,6 +19,11 @@ test: build lint
 bench: build
 	target/debug/bascule bench --out target/bench.json
 
+# The model of the protocol at bounds beyond the tests': about 15 minutes and 8 GB.
+.PHONY: prove soak
+prove:
+	$(CARGO) run --release -p bascule-sim --example prove
+
 # Debian packages and the Python environment.
 setup:
 	@infra/setup/install.sh

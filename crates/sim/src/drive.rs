@@ -131,7 +131,10 @@ pub fn describe(entry: &Entry) -> String {
         Event::Done { step, evidence } | Event::UndoDone { step, evidence } => {
             format!("{step}.{name}: {}", evidence.note)
         }
-        Event::Failed { step, why } | Event::Refuted { step, why } | Event::Unknown { step, why } | Event::UndoFailed { step, why } => {
+        Event::Failed { step, why }
+        | Event::Refuted { step, why }
+        | Event::Unknown { step, why }
+        | Event::UndoFailed { step, why } => {
             format!("{step}.{name}: {why}")
         }
         Event::AbortBegan { why } => format!("operation.{name}: {why}"),

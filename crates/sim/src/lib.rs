@@ -11,6 +11,7 @@
 pub mod drive;
 pub mod fault;
 pub mod log;
+pub mod model;
 pub mod ports;
 pub mod rng;
 pub mod scenario;
