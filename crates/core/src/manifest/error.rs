@@ -92,6 +92,22 @@ error_codes! {
     NoRecordFor = "BSC-M025", "no record for a target";
     /// The front door's host does not move with the load balancer.
     FrontDoorHost = "BSC-M026", "the front door does not move";
+    /// Not the address of a member of etcd.
+    InvalidEndpoint = "BSC-M027", "not an endpoint of etcd";
+    /// A key without the one that it belongs to.
+    HalfAPair = "BSC-M028", "one of two that belong together";
+    /// TLS is half there, or where it can't be.
+    StoreTls = "BSC-M029", "the store's TLS does not fit its endpoints";
+    /// A site that has no third place is to decide by itself.
+    TwoPlaces = "BSC-M030", "two places cannot vote";
+    /// Too few members of the store, or an even number.
+    StoreMembers = "BSC-M031", "the store has no good majority";
+    /// A region that nobody keeps.
+    NoKeeper = "BSC-M032", "a region without a keeper";
+    /// The recovery time is shorter than a failover by itself takes.
+    RtoBelowClaim = "BSC-M033", "rto is shorter than a failover";
+    /// Not a size.
+    InvalidSize = "BSC-M034", "not a size";
 }
 
 impl fmt::Display for ErrorCode {

@@ -5,10 +5,12 @@
 //! in one pass. It opens no file: paths stay as they are written, relative to the manifest's folder,
 //! and what they hold is checked by whoever opens them.
 
+mod automatic;
 mod error;
 mod reader;
 mod rules;
 mod sections;
+mod store;
 mod value;
 mod write;
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ErrorCode, ManifestError};
+use super::error::{Also, ErrorCode, ManifestError};
 use super::rules::Facts;
 
 /// The keys of a section, each with an example of its value as it is written in TOML; the example of a
@@ -35,6 +35,25 @@ impl<'t> Section<'t> {
 
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Whether the key is there, whatever it holds.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// A text in a section below this one, before that section is read.
+    pub fn text_within(&self, section: &str, key: &str) -> Option<&'t str> {
+        let DeValue::Table(table) = self.table.get(section)?.get_ref() else { return None };
+        match table.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        }
     }
 
     /// Every key that is there, with its place, and what it holds. The order is that of the alphabet.
@@ -101,6 +120,13 @@ impl Reader {
             help: help.into(),
             also: None,
         });
+    }
+
+    /// Add a second place to the mistake that was noted last.
+    pub fn note(&mut self, span: Range<usize>, label: &str) {
+        if let Some(error) = self.errors.last_mut() {
+            error.also = Some(Also { span, label: label.to_owned() });
+        }
     }
 
     /// Note the places of all literal secrets, also where no section is known.

@@ -12,8 +12,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::Target;
-use super::error::{Also, ErrorCode};
+use super::automatic::{self, AutomaticFacts};
+use super::error::ErrorCode;
 use super::reader::{Reader, closest};
+use super::store::{self, StoreFact};
 use super::value::{HttpUrl, quoted, show};
 use crate::id::{DnsName, MemberName};
 
@@ -40,6 +42,8 @@ pub(super) struct Facts {
     /// The servers that users ask: the one that takes updates may be among them.
     pub servers: Vec<Spanned<SocketAddr>>,
     pub update_server: Option<Spanned<SocketAddr>>,
+    pub store: Option<StoreFact>,
+    pub automatic: AutomaticFacts,
 }
 
 /// A record that could be read.
@@ -64,6 +68,21 @@ pub(super) fn check(r: &mut Reader) {
             "give each member, in both regions, a name of its own".to_owned(),
         )
     });
+    once(
+        r,
+        ErrorCode::DuplicateMember,
+        facts.automatic.keepers.iter().map(|k| (k.get_ref(), k.span())),
+        |name| {
+            (
+                format!("two keepers have the name {}", quoted(name.as_str())),
+                "give each keeper, in both regions, a name of its own".to_owned(),
+            )
+        },
+    );
+    if let Some(fact) = &facts.store {
+        store::check(r, fact);
+    }
+    automatic::check(r, &facts);
     addresses(r, facts);
 }
 
@@ -202,7 +221,7 @@ fn targets(r: &mut Reader, facts: &Facts) {
             continue;
         };
         r.error(code, &second.span(), message, label, help);
-        note(r, first.span(), "the other one is here");
+        r.note(first.span(), "the other one is here");
     }
 }
 
@@ -234,7 +253,7 @@ fn addresses(r: &mut Reader, facts: Facts) {
         };
         let (label, help) = ("used twice", "write the address and port that this part really has");
         r.error(ErrorCode::AddressReused, &at.span(), message, label, help);
-        note(r, place, "the first is here");
+        r.note(place, "the first is here");
     }
 }
 
@@ -259,13 +278,6 @@ fn once<'n, T: Ord + 'n>(
         };
         let (message, help) = words(name);
         r.error(code, &span, message, "used twice", help);
-        note(r, first.clone(), "the first is here");
-    }
-}
-
-/// Add a second place to the mistake that was noted last.
-fn note(r: &mut Reader, span: Range<usize>, label: &str) {
-    if let Some(error) = r.errors.last_mut() {
-        error.also = Some(Also { span, label: label.to_owned() });
+        r.note(first.clone(), "the first is here");
     }
 }

@@ -13,8 +13,9 @@ use super::rules::{self, RecordFact};
 use super::value::{self, quoted};
 use super::{
     Compute, Database, FrontDoor, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
-    Region, RegionDatabase, RegionPool, Store, Target, TsigAlgorithm, VERSION,
+    Region, RegionDatabase, RegionPool, Target, TsigAlgorithm, VERSION,
 };
+use super::{automatic, store};
 use crate::id::{RegionName, SiteName};
 
 /// The longest manifest, in bytes: two regions with a thousand instances each take about 50 kB.
@@ -40,11 +41,12 @@ const ROOT: Keys = &[
     ("pool", ""),
     ("names", ""),
     ("regions", ""),
+    ("automatic", ""),
+    ("witness", ""),
     ("lab", ""),
 ];
 const SITE: Keys = &[("name", "\"events\""), ("home", "\"us-east-2\"")];
 const OBJECTIVE: Keys = &[("rpo", "\"5s\""), ("rto", "\"60s\""), ("max_pause", "\"5s\"")];
-const STORE: Keys = &[("kind", "\"sqlite\""), ("path", "\"bascule.db\"")];
 const FRONT_DOOR: Keys = &[("url", "\"http://app.events.test\""), ("user", "\"bascule-verify\"")];
 const DATABASE: Keys = &[
     ("name", "\"events\""),
@@ -70,7 +72,8 @@ const RECORD: Keys = &[
     ("ttl", "\"30s\""),
     ("move_ttl", "\"1s\""),
 ];
-const REGION: Keys = &[("database", ""), ("load_balancer", ""), ("pool", ""), ("compute", "")];
+const REGION: Keys =
+    &[("database", ""), ("load_balancer", ""), ("pool", ""), ("compute", ""), ("keepers", "")];
 const REGION_DATABASE: Keys =
     &[("replication", "\"10.77.1.20:5434\""), ("ingress", "\"10.77.1.20:5433\""), ("members", "")];
 const MEMBER: Keys =
@@ -117,12 +120,14 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
     r.field(&root, "version");
     let site = site(r, &root);
     let objective = objective(r, &root);
-    let store = store(r, &root);
+    let store = store::read(r, &root);
     let front_door = front_door(r, &root);
     let database = database(r, &root);
     let pool = pool(r, &root);
     let names = names(r, &root);
     let regions = regions(r, &root);
+    let automatic = automatic::automatic(r, &root);
+    let witness = automatic::witness(r, &root);
     let lab = r.optional_section(&root, "lab", LAB).map(|s| r.read(&s, "name", value::label));
     rules::check(r);
     let (site, home) = site?;
@@ -136,8 +141,8 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
         pool: pool?,
         names: names?,
         regions: regions?,
-        automatic: None,
-        witness: None,
+        automatic: automatic?,
+        witness: witness?,
         lab: match lab {
             None => None,
             Some(name) => Some(Lab { name: name?.into_inner() }),
@@ -212,14 +217,6 @@ fn objective<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Objective> {
     let pause = r.read(&s, "max_pause", |r, f| value::duration(r, f, MIN_PAUSE, MAX_PAUSE));
     r.facts.rto_and_pause = rto.clone().zip(pause.as_ref().map(|pause| *pause.get_ref()));
     Some(Objective { rpo: rpo?.into_inner(), rto: rto?.into_inner(), max_pause: pause?.into_inner() })
-}
-
-fn store<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Store> {
-    let s = r.section(root, "store", STORE)?;
-    let kind = r.read(&s, "kind", |r, f| value::choice(r, f, &["sqlite"], |kind| kind));
-    let path = r.read(&s, "path", value::path);
-    kind?;
-    Some(Store::Sqlite { path: path?.into_inner() })
 }
 
 fn front_door<'t>(r: &mut Reader, root: &Section<'t>) -> Option<FrontDoor> {
@@ -311,7 +308,7 @@ fn regions<'t>(r: &mut Reader, root: &Section<'t>) -> Option<std::collections::B
         }
         let path = format!("regions.{}", key.get_ref());
         let parts = r.value_as_section(path, value, REGION, false);
-        let parts = parts.and_then(|s| region(r, &s, key.get_ref()));
+        let parts = parts.and_then(|s| region(r, &s, &key));
         regions.push(name.ok().zip(parts));
     }
     found.sort_by_key(|name| name.span().start);
@@ -319,17 +316,19 @@ fn regions<'t>(r: &mut Reader, root: &Section<'t>) -> Option<std::collections::B
     regions.into_iter().collect()
 }
 
-fn region<'t>(r: &mut Reader, s: &Section<'t>, name: &str) -> Option<Region> {
+fn region<'t>(r: &mut Reader, s: &Section<'t>, key: &Spanned<&str>) -> Option<Region> {
+    let name = key.get_ref();
     let database = region_database(r, s, name);
     let load_balancer = load_balancer(r, s, name);
     let pool = region_pool(r, s, name);
     let compute = compute(r, s, name);
+    let keepers = automatic::keepers(r, s, key);
     Some(Region {
         database: database?,
         load_balancer: load_balancer?,
         pool: pool?,
         compute: compute?,
-        keepers: Vec::new(),
+        keepers: keepers?,
     })
 }
 

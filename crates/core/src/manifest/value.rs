@@ -9,24 +9,29 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
+use super::MaxDataLoss;
 use super::error::ErrorCode;
 use super::reader::{Field, Reader, closest};
 use crate::id::{DnsName, InvalidId};
 
 /// The units of durations, in milliseconds, the largest first.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+/// The units of sizes, in bytes, the largest first; as PostgreSQL's (manual, section 20.1.1) multiples of 1024.
+const SIZES: [(&str, u64); 4] = [("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10), ("B", 1)];
+/// No limit on what may be lost.
+const UNLIMITED: &str = "unlimited";
 /// An identifier in PostgreSQL: `NAMEDATALEN` - 1 bytes (PostgreSQL 15 manual, section 4.1.1). HAProxy's
 /// names and the application's users are kept as short.
 const IDENTIFIER_MAX: usize = 63;
 /// A path: Linux's `PATH_MAX`, with the closing zero byte.
 const PATH_MAX: usize = 4095;
 
-/// The front door: scheme, host, and port if it is not the scheme's own. Nothing else.
+/// The front door, or a member of etcd: scheme, host, and port if it is not the scheme's own. Nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl {
     /// How it is spoken to.
     pub scheme: Scheme,
-    /// The name users know it by.
+    /// The name users know it by; of a member of etcd a name or an IPv4 address.
     pub host: DnsName,
     /// Its port, if it was written.
     pub port: Option<u16>,
@@ -306,6 +311,81 @@ fn bracketed(ip: IpAddr) -> String {
     }
 }
 
+/// A member of etcd: scheme, host and port. The host may be an address, since a member does not move; of IPv6
+/// a name has to stand for it.
+pub(super) fn endpoint(r: &mut Reader, field: &Field<'_>) -> Option<HttpUrl> {
+    let found = text(r, field)?;
+    let label = match parse_endpoint(found) {
+        Ok(url) => return Some(url),
+        Err(label) => label,
+    };
+    if found.contains('@') {
+        r.secrets.push(field.span.clone());
+    }
+    let message = format!("`{}` has something in it that is not an endpoint of etcd", field.path);
+    let help = format!("write http:// or https://, a name or an IPv4 address, and a port: {}", field.example);
+    r.error(ErrorCode::InvalidEndpoint, &field.span, message, label, help);
+    None
+}
+
+fn parse_endpoint(text: &str) -> Result<HttpUrl, &'static str> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some(_) => return Err("neither http nor https"),
+        None => return Err("http:// or https:// is missing"),
+    };
+    if rest.contains('@') {
+        return Err("a login must not stand in the manifest");
+    }
+    if rest.contains(['/', '?', '#']) {
+        return Err("a path has no place here");
+    }
+    let (host, port) = rest.rsplit_once(':').ok_or("the port is missing")?;
+    let port = port.parse::<u16>().ok().filter(|port| *port != 0);
+    let port = port.ok_or("the port is not a number from 1 to 65535")?;
+    let host = host.parse().map_err(|_| "the host is neither a lower-case name nor an IPv4 address")?;
+    Ok(HttpUrl { scheme, host, port: Some(port) })
+}
+
+/// `"unlimited"`, or a number of bytes.
+pub(super) fn max_data_loss(r: &mut Reader, field: &Field<'_>) -> Option<MaxDataLoss> {
+    let found = text(r, field)?;
+    if found == UNLIMITED {
+        return Some(MaxDataLoss::Unlimited);
+    }
+    if let Some(bytes) = parse_size(found) {
+        return Some(MaxDataLoss::Bytes(bytes));
+    }
+    let message = format!("`{}` is not a size", field.path);
+    let help = format!(
+        "write \"0\", \"{UNLIMITED}\", or a whole number and kB, MB or GB, for example: {}",
+        field.with(field.example)
+    );
+    r.error(ErrorCode::InvalidSize, &field.span, message, "not a whole number and a unit", help);
+    None
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    if text == "0" {
+        return Some(0);
+    }
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (_, factor) = SIZES.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// As the manifest writes it, in the largest unit that fits.
+pub(super) fn show_max_data_loss(loss: MaxDataLoss) -> String {
+    let bytes = match loss {
+        MaxDataLoss::Unlimited => return UNLIMITED.to_owned(),
+        MaxDataLoss::Bytes(0) => return "0".to_owned(),
+        MaxDataLoss::Bytes(bytes) => bytes,
+    };
+    let (unit, factor) = SIZES.iter().find(|(_, factor)| bytes % factor == 0).unwrap_or(&("B", 1));
+    format!("{}{unit}", bytes / factor)
+}
+
 /// The front door's address.
 pub(super) fn url(r: &mut Reader, field: &Field<'_>) -> Option<HttpUrl> {
     let found = text(r, field)?;
@@ -370,6 +450,19 @@ mod tests {
         }
         for wrong in ["", "s", "5", "5 s", "-5s", "1.5s", "1m30s", "5S", "5sec", "99999999999999999999s"] {
             assert_eq!(parse_duration(wrong), None, "{wrong:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_unit_that_fits_and_read_back() {
+        for text in ["0", "1B", "1023B", "1kB", "16MB", "1025kB", "3GB"] {
+            assert_eq!(
+                parse_size(text).map(|n| show_max_data_loss(MaxDataLoss::Bytes(n))).as_deref(),
+                Some(text)
+            );
+        }
+        for wrong in ["", "1", "MB", "16 MB", "-1MB", "16mb", "1.5GB", "99999999999GB"] {
+            assert_eq!(parse_size(wrong), None, "{wrong:?} was accepted");
         }
     }
 

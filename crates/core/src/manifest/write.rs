@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use super::value::{quoted, show};
-use super::{Manifest, Region, Store, VERSION};
+use super::value::{quoted, show, show_max_data_loss};
+use super::{Automatic, Manifest, Region, Store, VERSION};
 use crate::id::RegionName;
 
 pub(super) fn to_toml(manifest: &Manifest) -> String {
@@ -18,8 +18,8 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
         pool,
         names,
         regions,
-        automatic: _,
-        witness: _,
+        automatic,
+        witness,
         lab,
     } = manifest;
     let mut file = File { text: format!("version = {VERSION}\n") };
@@ -28,10 +28,7 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
         .text("rpo", show(objective.rpo))
         .text("rto", show(objective.rto))
         .text("max_pause", show(objective.max_pause));
-    match store {
-        Store::Sqlite { path } => file.section("[store]").text("kind", "sqlite").path("path", path),
-        Store::Etcd { .. } => file.section("[store]").text("kind", "etcd"),
-    };
+    write_store(&mut file, store);
     file.section("[front_door]").text("url", &front_door.url).text("user", &front_door.user);
     file.section("[database]")
         .text("name", &database.name)
@@ -60,6 +57,12 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
     for (name, region) in regions {
         write_region(&mut file, name, region);
     }
+    if let Some(automatic) = automatic {
+        write_automatic(&mut file, automatic);
+    }
+    if let Some(witness) = witness {
+        file.section("[witness]").text("address", witness.address);
+    }
     if let Some(lab) = lab {
         file.section("[lab]").text("name", &lab.name);
     }
@@ -67,7 +70,7 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
 }
 
 fn write_region(file: &mut File, name: &RegionName, region: &Region) {
-    let Region { database, load_balancer, pool, compute, keepers: _ } = region;
+    let Region { database, load_balancer, pool, compute, keepers } = region;
     file.section(&format!("[regions.{name}.database]"))
         .text("replication", database.replication)
         .text("ingress", database.ingress);
@@ -84,6 +87,42 @@ fn write_region(file: &mut File, name: &RegionName, region: &Region) {
         .text("database_backend", &load_balancer.database_backend);
     file.section(&format!("[regions.{name}.pool]")).text("address", pool.address).text("admin", pool.admin);
     file.section(&format!("[regions.{name}.compute]")).list("instances", &compute.instances);
+    for keeper in keepers {
+        file.section(&format!("[[regions.{name}.keepers]]"))
+            .text("name", &keeper.name)
+            .text("address", keeper.address);
+    }
+}
+
+fn write_store(file: &mut File, store: &Store) {
+    let (endpoints, user, tls) = match store {
+        Store::Sqlite { path } => {
+            file.section("[store]").text("kind", "sqlite").path("path", path);
+            return;
+        }
+        Store::Etcd { endpoints, user, tls } => (endpoints, user, tls),
+    };
+    file.section("[store]").text("kind", "etcd").list("endpoints", endpoints);
+    if let Some(user) = user {
+        file.text("user", &user.name).path("password_file", &user.password_file);
+    }
+    if let Some(tls) = tls {
+        file.path("ca_file", &tls.ca_file);
+        if let Some(client) = &tls.client {
+            file.path("cert_file", &client.cert_file).path("key_file", &client.key_file);
+        }
+    }
+}
+
+fn write_automatic(file: &mut File, automatic: &Automatic) {
+    let Automatic { mode, ttl, cool_down, impaired_after, impaired, max_data_loss } = automatic;
+    file.section("[automatic]")
+        .text("mode", mode.as_str())
+        .text("ttl", show(*ttl))
+        .text("cool_down", show(*cool_down))
+        .text("impaired_after", show(*impaired_after))
+        .text("impaired", impaired.as_str())
+        .text("max_data_loss", show_max_data_loss(*max_data_loss));
 }
 
 struct File {
