@@ -28,7 +28,8 @@ pub struct Args {
 pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let world = wiring::world(site)?;
-        let found = look(&world, &site.manifest).await?;
+        let (_, found) = look(&world, &site.manifest).await;
+        let found = found.map_err(|why| exit::Usage(format!("who is active is not known: {why}")))?;
         if args.json {
             print_json(&found)?;
         } else {
@@ -54,19 +55,23 @@ struct Stored {
     reports: Vec<(Place, Report)>,
 }
 
-/// Look twice: whether somebody renews, and who reports, shows only in what changes between the looks.
-pub async fn look(world: &World, manifest: &Manifest) -> anyhow::Result<Explanation> {
-    let before = stored(world).await?;
+/// Look twice: whether somebody renews, and who reports, shows only in what changes between the looks. An
+/// `Err` is why nothing can be explained; what was seen is there all the same.
+pub async fn look(world: &World, manifest: &Manifest) -> (Observation, Result<Explanation, String>) {
+    let before = stored(world).await;
     let between = manifest.automatic.as_ref().map_or(Duration::ZERO, |policy| {
         // A renewal and a report come every `renew`; a busy machine may be half as late.
         policy.timing().renew * 3 / 2
     });
     let (observation, ()) =
         tokio::join!(bascule_engine::observer::observe(world), tokio::time::sleep(between));
-    let after = stored(world).await?;
+    let (before, after) = match (before, stored(world).await) {
+        (Ok(before), Ok(after)) => (before, after),
+        (Err(error), _) | (_, Err(error)) => return (observation, Err(error.to_string())),
+    };
     let pause = world.places.pause().await;
-    explained(manifest, &observation, &before, &after, &pause)
-        .map_err(|why| exit::Usage(format!("who is active is not known: {why}")).into())
+    let explanation = explained(manifest, &observation, &before, &after, &pause);
+    (observation, explanation)
 }
 
 fn explained(
@@ -90,7 +95,7 @@ fn explained(
     })
 }
 
-async fn stored(world: &World) -> anyhow::Result<Stored> {
+async fn stored(world: &World) -> Result<Stored, StoreError> {
     let (tenure, reports) = (world.tenures.tenure().await?, world.places.reports().await?);
     Ok(Stored { renewals: tenure.map(|t| t.renewals), reports })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use crate::cmd::{block_on, print, print_json};
+use crate::cmd::{block_on, explain, print, print_json};
 use crate::render;
 use crate::site::Site;
 use crate::wiring;
@@ -29,14 +29,18 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let world = wiring::world(site)?;
         loop {
-            let seen = bascule_engine::observer::observe(&world).await;
             if args.json {
-                print_json(&seen)?;
+                print_json(&bascule_engine::observer::observe(&world).await)?;
             } else {
+                let (seen, explanation) = explain::look(&world, &site.manifest).await;
                 if args.watch {
                     print("\x1b[H\x1b[2J");
                 }
                 print(&render::status(&site.manifest, &seen));
+                // Where it is not known who is active the table has said so.
+                if let Ok(explanation) = explanation {
+                    print(&format!("{explanation}\n"));
+                }
             }
             if !args.watch {
                 return Ok(ExitCode::SUCCESS);

@@ -39,6 +39,10 @@ fn refuses_what_is_not_there_or_is_done(site: &Site) {
         (&["abort"], 2, "no operation is open"),
         (&["abort", "switchover-1"], 5, "switchover-1"),
         (&["switchover", "--to", WEST, "--crash", "during=1"], 2, "is not a crash point"),
+        (&["pause"], 2, "<WHY>"),
+        (&["pause", " "], 2, "say why"),
+        (&["explain", "--json"], 0, "\"readiness\": \"manual\""),
+        (&["status"], 0, "bascule failover --to us-west-1"),
         (&["drill", "region-loss", WEST], 2, "is the active region"),
         (&["drill", "load", "--for", "2h"], 2, "may last"),
     ] {
