@@ -1,11 +1,13 @@
-//! Where tenures and journals are kept: in memory for tests, in SQLite for one controller.
+//! Where tenures and journals are kept: in memory for tests, in SQLite for one controller, in etcd for keepers.
 //!
-//! Both obey one conformance suite (`tests/it/conformance.rs`). The rules live in `rules`, so that two stores can't
+//! All obey one conformance suite (`tests/it/conformance.rs`). The rules live in `rules`, so that two stores can't
 //! read them differently.
 
+mod etcd;
 mod memory;
 mod rules;
 mod sqlite;
 
+pub use etcd::{EtcdClient, EtcdConfig, EtcdConfigError, EtcdLogin, EtcdStore, EtcdTls};
 pub use memory::MemoryStore;
 pub use sqlite::{OpenError, SqliteStore};

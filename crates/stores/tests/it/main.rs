@@ -5,6 +5,9 @@
 mod child;
 mod conformance;
 mod crash;
+mod etcd;
+mod etcd_faults;
+mod etcd_secrets;
 mod file;
 mod rivals;
 mod site;

@@ -1,0 +1,357 @@
+//! Talking to the members: one request goes to one member after another until one answers, or its time is up.
+//!
+//! Invariant: a change is made at most once however often it was sent, since every change compares the revisions of
+//! what was looked at, writes one of those keys, and revisions only grow. So once a compare has failed, no earlier
+//! copy that is still under way can succeed any more. What an answer that never came leaves open is `doubt`.
+//!
+//! Left out: balancing. The members are asked in the order they were given, and whoever answered last is asked first.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bascule_core::ports::StoreError;
+use etcd_client::{
+    Client, Compare, CompareOp, ConnectOptions, Error, GetOptions, GetResponse, KeyValue, Txn, TxnOp,
+    TxnOpResponse, TxnResponse,
+};
+use tokio::time::{Instant, timeout};
+
+use super::EtcdConfig;
+
+/// Of a request's time, what one member gets before the next is asked: all three are, within it.
+const SHARE: u32 = 3;
+/// Between two rounds through all members: an election takes a second, and each question costs a packet.
+const PAUSE: Duration = Duration::from_millis(50);
+/// etcd answers pings that come oftener than every 5 s with a hang-up (`--grpc-keepalive-min-time`). These are for
+/// connections that nothing is sent on; any other is noticed by its requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// A member that does not answer a ping within two requests' time is gone.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The largest answer: a page of 32 appends of at most 1 MiB, with what is around them.
+const MAX_ANSWER: usize = 40 << 20;
+/// Keys whose last known value is kept: the tenure's, an operation's, a report's; a few times as many.
+const MAX_KNOWN: usize = 64;
+
+/// A key as it was at some revision.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub key: String,
+    /// The revision at which it was last changed; 0 if it is not there.
+    pub changed: i64,
+    pub value: Option<Vec<u8>>,
+}
+
+impl Slot {
+    pub(super) fn absent(key: String) -> Self {
+        Self { key, changed: 0, value: None }
+    }
+}
+
+/// A change of one key.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Put(String, Vec<u8>),
+    Delete(String),
+}
+
+/// What a call decides on what it looked at: an answer, and the changes that make it true. Without changes nothing
+/// is written.
+pub(super) struct Decision<T> {
+    pub answer: T,
+    pub writes: Vec<Write>,
+}
+
+impl<T> Decision<T> {
+    pub(super) fn unchanged(answer: T) -> Self {
+        Self { answer, writes: Vec::new() }
+    }
+}
+
+/// Whether an earlier copy of a change may have been made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    None,
+    MayHaveHappened,
+}
+
+struct Member {
+    url: String,
+    client: tokio::sync::Mutex<Option<Client>>,
+}
+
+/// The members, and what is known of them.
+pub(super) struct Cluster {
+    members: Vec<Member>,
+    options: ConnectOptions,
+    preferred: AtomicUsize,
+    deadline: Duration,
+    known: Mutex<HashMap<String, Slot>>,
+}
+
+impl Cluster {
+    pub(super) fn new(config: EtcdConfig) -> Self {
+        let mut options = ConnectOptions::new()
+            .with_connect_timeout(config.deadline / SHARE)
+            .with_keep_alive(KEEP_ALIVE, KEEP_ALIVE_TIMEOUT)
+            .with_keep_alive_while_idle(true)
+            // A member that has lost the others says so, instead of waiting for them.
+            .with_require_leader(true);
+        if let Some(login) = config.login {
+            options = options.with_user(login.name, login.password);
+        }
+        if let Some(tls) = config.tls {
+            options = options.with_tls(tls.options());
+        }
+        let member = |url| Member { url, client: tokio::sync::Mutex::new(None) };
+        Self {
+            members: config.endpoints.into_iter().map(member).collect(),
+            options,
+            preferred: AtomicUsize::new(0),
+            deadline: config.deadline,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The keys as they are now, all at one revision, which is the second answer.
+    pub(super) async fn look(&self, keys: &[String]) -> Result<(Vec<Slot>, i64), StoreError> {
+        let gets: Vec<_> = keys.iter().map(|key| TxnOp::get(key.as_str(), None)).collect();
+        let (response, _) = self.ask(&Txn::new().and_then(gets)).await?;
+        Ok((slots_of(keys, &response), revision(&response)))
+    }
+
+    /// What lies under a prefix at one revision, beside single keys: at most `limit` in the order asked for.
+    pub(super) async fn range(
+        &self,
+        from: &str,
+        options: GetOptions,
+        keys: &[String],
+    ) -> Result<(Vec<Slot>, Vec<Slot>), StoreError> {
+        let mut gets = vec![TxnOp::get(from, Some(options))];
+        gets.extend(keys.iter().map(|key| TxnOp::get(key.as_str(), None)));
+        let (response, _) = self.ask(&Txn::new().and_then(gets)).await?;
+        let mut answers = gets_of(&response);
+        let found = if answers.is_empty() { Vec::new() } else { answers.remove(0) };
+        let single = keys.iter().zip(answers);
+        let single = single.map(|(key, kvs)| first(key, kvs)).collect();
+        Ok((found, single))
+    }
+
+    /// Decide on the keys as they are, and make the changes only if they still are so; decide anew otherwise.
+    /// `new` is a key that should not be there yet; it stands behind the others in what is decided on.
+    ///
+    /// What is known of the keys from before is tried first, so that a change is one request: a decision on it is
+    /// never the answer unless etcd has confirmed it.
+    pub(super) async fn transact<T>(
+        &self,
+        keys: &[String],
+        new: Option<String>,
+        decide: impl Fn(&[Slot], Doubt) -> Result<Decision<T>, StoreError>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let mut doubt = Doubt::None;
+        let known = self.known(keys);
+        let keys: Vec<String> = keys.iter().cloned().chain(new.clone()).collect();
+        let known = known.map(|mut known| {
+            known.extend(new.map(Slot::absent));
+            known
+        });
+        // Refused, or nothing to do: that is true only of what is, not of what was.
+        let known = known.filter(|known| decide(known, doubt).is_ok_and(|d| !d.writes.is_empty()));
+        let mut slots = match known {
+            Some(known) => known,
+            None => self.look(&keys).await?.0,
+        };
+        loop {
+            let Decision { answer, writes } = decide(&slots, doubt)?;
+            if writes.is_empty() {
+                return Ok(answer);
+            }
+            let (response, doubted) = self.ask(&change(&slots, &writes)).await?;
+            if response.succeeded() {
+                self.wrote(&slots, writes, revision(&response));
+                return Ok(answer);
+            }
+            slots = slots_of(&keys, &response);
+            self.learn(&slots);
+            if doubted == Doubt::MayHaveHappened {
+                doubt = doubted;
+            }
+            // Somebody else was quicker, each time: one of all who try is made in each round.
+            if begun.elapsed() >= self.deadline {
+                return Err(StoreError::Unavailable("others write all the time".to_owned()));
+            }
+        }
+    }
+
+    /// One request, sent to one member after another until one answers.
+    async fn ask(&self, txn: &Txn) -> Result<(TxnResponse, Doubt), StoreError> {
+        let begun = Instant::now();
+        let mut doubt = Doubt::None;
+        // The newest failure of each member: what is said if none answers.
+        let mut failures: Vec<Option<String>> = vec![None; self.members.len()];
+        loop {
+            let first = self.preferred.load(Ordering::Relaxed);
+            let mut refused = 0;
+            for step in 0..self.members.len() {
+                let number = (first + step) % self.members.len();
+                let left = self.deadline.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Err(unavailable(&self.members, &failures));
+                }
+                let share = left.min(self.deadline / SHARE);
+                let failure = match timeout(share, self.ask_member(number, txn)).await {
+                    Ok(Ok(response)) => {
+                        self.preferred.store(number, Ordering::Relaxed);
+                        return Ok((response, doubt));
+                    }
+                    Ok(Err(error)) => {
+                        if is_refusal(&error) {
+                            refused += 1;
+                            *self.members[number].client.lock().await = None;
+                        }
+                        error.to_string()
+                    }
+                    Err(_) => format!("no answer within {share:?}"),
+                };
+                failures[number] = Some(failure);
+                doubt = Doubt::MayHaveHappened;
+            }
+            // Each has been asked with a new log-in: a third will not please them either.
+            if refused == self.members.len() {
+                return Err(unavailable(&self.members, &failures));
+            }
+            tokio::time::sleep(PAUSE.min(self.deadline.saturating_sub(begun.elapsed()))).await;
+        }
+    }
+
+    async fn ask_member(&self, number: usize, txn: &Txn) -> Result<TxnResponse, Error> {
+        let client = self.client(number).await?;
+        client.kv_client().max_decoding_message_size(MAX_ANSWER).txn(txn.clone()).await
+    }
+
+    /// A client of one member. Without a user making one sends nothing; with one it logs in.
+    async fn client(&self, number: usize) -> Result<Client, Error> {
+        let member = &self.members[number];
+        let mut client = member.client.lock().await;
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let made = Client::connect([member.url.as_str()], Some(self.options.clone())).await?;
+        *client = Some(made.clone());
+        Ok(made)
+    }
+
+    /// A client of the member that answered last, for a stream of its own; its number; and how long to wait for it.
+    pub(super) async fn preferred(&self) -> Result<(Client, usize, Duration), StoreError> {
+        let number = self.preferred.load(Ordering::Relaxed);
+        let share = self.deadline / SHARE;
+        let url = &self.members[number].url;
+        match timeout(share, self.client(number)).await {
+            Ok(Ok(client)) => Ok((client, number, share)),
+            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{url}: {error}"))),
+            Err(_) => Err(StoreError::Unavailable(format!("{url}: no answer within {share:?}"))),
+        }
+    }
+
+    /// Ask another member first from now on, unless that has been done already.
+    pub(super) fn avoid(&self, number: usize) {
+        let next = (number + 1) % self.members.len();
+        // Lost against another call that has moved on: nothing to do.
+        let _ = self.preferred.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Note what keys were at a revision, unless something newer is known.
+    pub(super) fn learn(&self, slots: &[Slot]) {
+        let mut known = self.lock();
+        if known.len() + slots.len() > MAX_KNOWN {
+            known.clear();
+        }
+        for slot in slots {
+            let is_newer = |old: &Slot| slot.changed == 0 || old.changed <= slot.changed;
+            if known.get(&slot.key).is_none_or(is_newer) {
+                known.insert(slot.key.clone(), slot.clone());
+            }
+        }
+    }
+
+    /// Note what was written of the keys that were looked at; the others are not looked at again.
+    fn wrote(&self, looked: &[Slot], writes: Vec<Write>, revision: i64) {
+        let slots = writes.into_iter().map(|write| match write {
+            Write::Put(key, value) => Slot { key, changed: revision, value: Some(value) },
+            Write::Delete(key) => Slot::absent(key),
+        });
+        let again = |slot: &Slot| looked.iter().any(|looked| looked.key == slot.key && looked.changed != 0);
+        self.learn(&slots.filter(again).collect::<Vec<_>>());
+    }
+
+    fn known(&self, keys: &[String]) -> Option<Vec<Slot>> {
+        let known = self.lock();
+        keys.iter().map(|key| known.get(key).cloned()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        // What is known is only ever a guess: half of an update is one too.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Make the changes if every key is as it was looked at; say how the keys are otherwise.
+fn change(slots: &[Slot], writes: &[Write]) -> Txn {
+    let same = |slot: &Slot| Compare::mod_revision(slot.key.as_str(), CompareOp::Equal, slot.changed);
+    let write = |write: &Write| match write {
+        Write::Put(key, value) => TxnOp::put(key.as_str(), value.as_slice(), None),
+        Write::Delete(key) => TxnOp::delete(key.as_str(), None),
+    };
+    Txn::new()
+        .when(slots.iter().map(same).collect::<Vec<_>>())
+        .and_then(writes.iter().map(write).collect::<Vec<_>>())
+        .or_else(slots.iter().map(|slot| TxnOp::get(slot.key.as_str(), None)).collect::<Vec<_>>())
+}
+
+/// Whether a member has answered that it will not do this, for whoever asks so.
+fn is_refusal(error: &Error) -> bool {
+    // By number: gRPC's codes (grpc, "Status codes and their use in gRPC") are not part of the client's interface.
+    // 3 is InvalidArgument, 7 PermissionDenied, 9 FailedPrecondition, 16 Unauthenticated.
+    match error {
+        Error::GRpcStatus(status) => matches!(status.code() as i32, 3 | 7 | 9 | 16),
+        Error::InvalidArgs(_) | Error::InvalidUri(_) | Error::InvalidMetadataValue(_) => true,
+        _ => false,
+    }
+}
+
+fn unavailable(members: &[Member], failures: &[Option<String>]) -> StoreError {
+    let said = members
+        .iter()
+        .zip(failures)
+        .filter_map(|(member, failure)| failure.as_ref().map(|failure| format!("{}: {failure}", member.url)));
+    StoreError::Unavailable(said.collect::<Vec<_>>().join("; "))
+}
+
+fn revision(response: &TxnResponse) -> i64 {
+    response.header().map_or(0, etcd_client::ResponseHeader::revision)
+}
+
+fn slots_of(keys: &[String], response: &TxnResponse) -> Vec<Slot> {
+    keys.iter().zip(gets_of(response)).map(|(key, found)| first(key, found)).collect()
+}
+
+fn first(key: &str, found: Vec<Slot>) -> Slot {
+    found.into_iter().next().unwrap_or_else(|| Slot::absent(key.to_owned()))
+}
+
+/// What each look of a transaction found.
+fn gets_of(response: &TxnResponse) -> Vec<Vec<Slot>> {
+    let found = |response: &GetResponse| response.kvs().iter().map(slot_of).collect();
+    let answers = response.op_responses().into_iter().filter_map(|answer| match answer {
+        TxnOpResponse::Get(response) => Some(found(&response)),
+        TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+    });
+    answers.collect()
+}
+
+pub(super) fn slot_of(kv: &KeyValue) -> Slot {
+    let key = String::from_utf8_lossy(kv.key()).into_owned();
+    Slot { key, changed: kv.mod_revision(), value: Some(kv.value().to_vec()) }
+}

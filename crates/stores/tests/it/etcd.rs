@@ -1,0 +1,180 @@
+//! A real cluster of three members on loopback, which dies with its test.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bascule_core::ports::TenureStore as _;
+use bascule_stores::{EtcdConfig, EtcdStore};
+use etcd_client::{Client, ConnectOptions};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::site::name;
+
+/// By when a cluster that can answer does: starting and electing take two seconds, and the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Certificates for TLS: a folder with `ca`, `member` and `client`, each `.pem` and `.key`.
+pub struct Certificates(pub PathBuf);
+
+impl Certificates {
+    pub fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.0.join(file)).unwrap()
+    }
+}
+
+struct Member {
+    client_port: u16,
+    peer_port: u16,
+    process: Child,
+}
+
+impl Member {
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // It may be dead and waited for already. SIGKILL also ends one that is stopped.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Three members.
+pub struct Cluster {
+    members: Vec<Member>,
+    certificates: Option<Certificates>,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// Members without TLS, ready to answer.
+    pub async fn start() -> Self {
+        let cluster = Self::start_unready(None);
+        cluster.until_ready(EtcdConfig::new(cluster.endpoints())).await;
+        cluster
+    }
+
+    /// Members that may not answer yet.
+    pub fn start_unready(certificates: Option<Certificates>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // All six at once, so that no two are the same.
+        let ports: Vec<_> = (0..6).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = ports.iter().map(|port| port.local_addr().unwrap().port()).collect();
+        let peers: Vec<u16> = ports[3..].to_vec();
+        let start = |number: usize| {
+            let (client_port, peer_port) = (ports[number], peers[number]);
+            let process = spawn(folder.path(), number, client_port, &peers, certificates.as_ref());
+            Member { client_port, peer_port, process }
+        };
+        let members = (0..3).map(start).collect();
+        Self { members, certificates, folder }
+    }
+
+    pub fn endpoints(&self) -> Vec<String> {
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        self.members.iter().map(|member| format!("{scheme}://127.0.0.1:{}", member.client_port)).collect()
+    }
+
+    /// A store with a connection of its own, which asks the members in this order, for a second.
+    pub fn store(&self, order: [usize; 3]) -> EtcdStore {
+        let endpoints = self.endpoints();
+        let config = EtcdConfig::new(order.map(|number| endpoints[number].clone()).to_vec());
+        EtcdStore::connect(config, &name()).unwrap()
+    }
+
+    pub async fn until_ready(&self, config: EtcdConfig) {
+        let store = EtcdStore::connect(config, &name()).unwrap();
+        until("the cluster answers", async || store.tenure().await.is_ok()).await;
+    }
+
+    /// The number of the member that leads.
+    pub async fn leader(&self) -> usize {
+        let begun = Instant::now();
+        loop {
+            for (number, url) in self.endpoints().iter().enumerate() {
+                let options = ConnectOptions::new().with_timeout(Duration::from_secs(1));
+                let mut client = Client::connect([url], Some(options)).await.unwrap();
+                let Ok(status) = client.status().await else { continue };
+                if status.leader() != 0 && status.header().unwrap().member_id() == status.leader() {
+                    return number;
+                }
+            }
+            assert!(begun.elapsed() < PATIENCE, "nobody leads");
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, number: usize) {
+        self.members[number].process.kill().unwrap();
+        self.members[number].process.wait().unwrap();
+    }
+
+    /// Start one that was killed, with what it had.
+    pub fn restart(&mut self, number: usize) {
+        let peers: Vec<u16> = self.members.iter().map(|member| member.peer_port).collect();
+        let member = &mut self.members[number];
+        let certificates = self.certificates.as_ref();
+        member.process = spawn(self.folder.path(), number, member.client_port, &peers, certificates);
+    }
+
+    /// Cut it off: connections to it stay, and nothing comes back.
+    pub fn freeze(&self, number: usize) {
+        self.members[number].signal(Signal::STOP);
+    }
+
+    pub fn thaw(&self, number: usize) {
+        self.members[number].signal(Signal::CONT);
+    }
+}
+
+/// Wait for what will be so.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn spawn(
+    folder: &Path,
+    number: usize,
+    client_port: u16,
+    peers: &[u16],
+    certificates: Option<&Certificates>,
+) -> Child {
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    let client = format!("{scheme}://127.0.0.1:{client_port}");
+    let peer = |number: usize| format!("http://127.0.0.1:{}", peers[number]);
+    let all: Vec<_> = (0..peers.len()).map(|number| format!("m{number}={}", peer(number))).collect();
+    let log =
+        fs::File::options().create(true).append(true).open(folder.join(format!("{number}.log"))).unwrap();
+    // Dies with the test, however that ends.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "etcd", "--name", &format!("m{number}"), "--data-dir"])
+        .arg(folder.join(number.to_string()))
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer(number), "--initial-advertise-peer-urls", &peer(number)])
+        .args(["--initial-cluster", &all.join(","), "--logger", "zap", "--log-level", "warn"]);
+    if let Some(Certificates(folder)) = certificates {
+        command.arg("--cert-file").arg(folder.join("member.pem"));
+        command.arg("--key-file").arg(folder.join("member.key"));
+        command.arg("--trusted-ca-file").arg(folder.join("ca.pem")).arg("--client-cert-auth");
+    }
+    let log = (log.try_clone().unwrap(), log);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.0)
+        .stderr(log.1)
+        .spawn()
+        .expect("etcd is installed by `make setup`")
+}
