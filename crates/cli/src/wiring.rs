@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use bascule_core::id::RegionName;
-use bascule_core::manifest::{Manifest, Region, Store};
+use bascule_core::manifest::{self, EtcdUser, HttpUrl, Manifest, Region, Store};
+use bascule_core::ports::{JournalStore, ReportStore, TenureStore, TenureWatch};
 use bascule_engine::world::{RegionPorts, SharedSight, SystemClock, World};
 use bascule_providers::Secret;
 use bascule_providers::dns::{DnsConfig, DnsNames};
@@ -14,7 +16,7 @@ use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor};
 use bascule_providers::haproxy::{GateConfig, HaproxyGate};
 use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
-use bascule_stores::SqliteStore;
+use bascule_stores::{EtcdClient, EtcdConfig, EtcdLogin, EtcdStore, EtcdTls, SqliteStore};
 
 use crate::site::Site;
 
@@ -25,9 +27,12 @@ const REMOTE_BACKEND: &str = "db_remote";
 pub fn world(site: &Site) -> anyhow::Result<World> {
     let manifest = &site.manifest;
     let http = http_client().context("can't set HTTP up")?;
-    let store = match &manifest.store {
-        Store::Sqlite { path } => Arc::new(SqliteStore::open(&site.path(path), &manifest.site)?),
-        Store::Etcd { .. } => anyhow::bail!("a store of kind etcd is not wired yet"),
+    let stores = match &manifest.store {
+        Store::Sqlite { path } => Stores::of(SqliteStore::open(&site.path(path), &manifest.site)?),
+        Store::Etcd { endpoints, user, tls } => {
+            let config = etcd(site, endpoints, user.as_ref(), tls.as_ref())?;
+            Stores::of(EtcdStore::connect(config, &manifest.site)?)
+        }
     };
     let mut regions = BTreeMap::new();
     for name in manifest.regions.keys() {
@@ -39,14 +44,53 @@ pub fn world(site: &Site) -> anyhow::Result<World> {
         records: records(manifest),
         names: Arc::new(names(site, like)?),
         front_door: Arc::new(front_door(manifest, like, http)),
-        tenures: store.clone(),
-        watch: store.clone(),
-        journals: store.clone(),
-        places: store,
+        tenures: stores.tenures,
+        watch: stores.watch,
+        journals: stores.journals,
+        places: stores.places,
         clock: Arc::new(SystemClock),
         sight: SharedSight::default(),
         reports: site.folder.join("reports"),
     })
+}
+
+/// One store, behind each of its ports.
+struct Stores {
+    tenures: Arc<dyn TenureStore>,
+    watch: Arc<dyn TenureWatch>,
+    journals: Arc<dyn JournalStore>,
+    places: Arc<dyn ReportStore>,
+}
+
+impl Stores {
+    fn of<S: TenureStore + TenureWatch + JournalStore + ReportStore + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { tenures: store.clone(), watch: store.clone(), journals: store.clone(), places: store }
+    }
+}
+
+fn etcd(
+    site: &Site,
+    endpoints: &[HttpUrl],
+    user: Option<&EtcdUser>,
+    tls: Option<&manifest::EtcdTls>,
+) -> anyhow::Result<EtcdConfig> {
+    let read = |path: &Path| {
+        let path = site.path(path);
+        std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+    };
+    let mut config = EtcdConfig::new(endpoints.iter().map(ToString::to_string).collect());
+    if let Some(user) = user {
+        config.login =
+            Some(EtcdLogin { name: user.name.clone(), password: site.secret(&user.password_file)? });
+    }
+    if let Some(tls) = tls {
+        let client = tls.client.as_ref().map(|client| {
+            anyhow::Ok(EtcdClient { cert_pem: read(&client.cert_file)?, key_pem: read(&client.key_file)? })
+        });
+        config.tls = Some(EtcdTls { ca_pem: read(&tls.ca_file)?, client: client.transpose()? });
+    }
+    Ok(config)
 }
 
 fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Result<RegionPorts> {
