@@ -282,8 +282,12 @@ impl fmt::Display for Explanation {
             | Readiness::AtWork
             | Readiness::Blocked => {
                 write!(f, "If it were lost now nothing would move ({})", self.readiness.as_str())?;
-                for (n, reason) in self.reasons.iter().enumerate() {
-                    write!(f, "{}{reason}", if n == 0 { ": " } else { "; " })?;
+                if let Some((first, others)) = self.reasons.split_first() {
+                    write!(f, ": {first}")?;
+                    if !others.is_empty() {
+                        let plan = format!("`bascule plan failover --to {standby}`");
+                        write!(f, "; and for {} more reasons, see {plan} and --json", others.len())?;
+                    }
                 }
                 f.write_str(".")
             }
