@@ -7,6 +7,7 @@ pub mod dns;
 pub mod front_door;
 pub mod haproxy;
 pub mod patroni;
+pub mod permit;
 pub mod pgbouncer;
 mod secret;
 mod sql;

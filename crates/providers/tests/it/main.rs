@@ -10,6 +10,7 @@ mod http;
 mod knot;
 mod log;
 mod names;
+mod permit;
 mod pool;
 mod postgres;
 mod process;

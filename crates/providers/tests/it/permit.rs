@@ -1,0 +1,205 @@
+//! The permit on a real PostgreSQL: nothing is acknowledged without it, and it goes when its keeper must.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bascule_providers::Secret;
+use bascule_providers::patroni::MemberEndpoint;
+use bascule_providers::permit::{self, Hold, PermitConfig, PermitState};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::postgres::{PASSWORD, Postgres};
+
+/// Longer than anything that is not meant to hang takes here.
+const SOON: Duration = Duration::from_secs(5);
+/// A commit that is not acknowledged in this time waits for a permit: with one it takes 2 ms.
+const HANGS: Duration = Duration::from_millis(400);
+
+/// A hold that lasts until an instant, as a keeper's does.
+struct Until {
+    began: Instant,
+    /// Microseconds after `began`.
+    until: AtomicU64,
+    limit: AtomicU64,
+}
+
+impl Until {
+    fn new() -> Arc<Self> {
+        let (until, limit) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        Arc::new(Self { began: Instant::now(), until, limit })
+    }
+
+    fn opens_for(&self, span: Duration) {
+        let until = self.began.elapsed() + span;
+        self.until.store(u64::try_from(until.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    fn ends(&self) -> Instant {
+        self.began + Duration::from_micros(self.until.load(Ordering::SeqCst))
+    }
+}
+
+impl Hold for Until {
+    fn is_open(&self) -> bool {
+        Instant::now() < self.ends()
+    }
+    fn limit(&self) -> Option<u64> {
+        let limit = self.limit.load(Ordering::SeqCst);
+        (limit != u64::MAX).then_some(limit)
+    }
+}
+
+struct Permit {
+    hold: Arc<Until>,
+    state: Arc<PermitState>,
+    task: JoinHandle<()>,
+}
+
+impl Permit {
+    fn to(servers: &[&Postgres]) -> Self {
+        let members = servers.iter().enumerate().map(|(n, server)| MemberEndpoint {
+            name: format!("db{n}").parse().unwrap(),
+            postgres: ([127, 0, 0, 1], server.port).into(),
+            patroni: ([127, 0, 0, 1], 1).into(),
+        });
+        let config = PermitConfig {
+            members: members.collect(),
+            database: "postgres".to_owned(),
+            user: "postgres".to_owned(),
+            password: Secret::new(PASSWORD.to_owned()),
+            application: "bascule_a".to_owned(),
+        };
+        let (hold, state) = (Until::new(), Arc::new(PermitState::default()));
+        let task = tokio::spawn(permit::run(config, hold.clone(), state.clone()));
+        Self { hold, state, task }
+    }
+
+    async fn streams(&self) {
+        let streaming = async {
+            while !self.state.is_streaming() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(SOON, streaming).await.expect("it finds the primary");
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A primary that acknowledges nothing without a permit.
+async fn guarded() -> Postgres {
+    let primary = Postgres::start().await;
+    primary.run_sql("CREATE TABLE pulse (n bigserial)").await;
+    guard(&primary).await;
+    primary
+}
+
+async fn guard(server: &Postgres) {
+    server.run_sql("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (bascule_a, bascule_b)'").await;
+    server.run_sql("SELECT pg_reload_conf()").await;
+    let shown = async { while server.value("SHOW synchronous_standby_names").await.is_empty() {} };
+    timeout(SOON, shown).await.expect("the setting is read");
+}
+
+async fn commits(server: &Postgres) -> bool {
+    let session = server.session().await;
+    timeout(HANGS, session.batch_execute("INSERT INTO pulse DEFAULT VALUES"))
+        .await
+        .is_ok_and(|done| done.is_ok())
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_without_a_hold_and_all_is_with_one() {
+    let primary = guarded().await;
+    let permit = Permit::to(&[&primary]);
+    assert!(!commits(&primary).await, "nobody may confirm");
+    assert!(!permit.state.is_streaming());
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    permit.hold.opens_for(Duration::ZERO);
+    assert!(!commits(&primary).await, "it has closed again");
+    let left = async { while permit.state.is_streaming() {} };
+    timeout(SOON, async { tokio::join!(left, tokio::task::yield_now()) }).await.expect("it leaves");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_commit_is_acknowledged_after_the_hold_has_ended() {
+    let primary = guarded().await;
+    let permit = Permit::to(&[&primary]);
+    permit.hold.opens_for(Duration::from_millis(1_500));
+    permit.streams().await;
+    let (before, after) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    // A confirmation that was sent in time takes a moment to become a client's answer.
+    let ends = permit.hold.ends() + Duration::from_millis(100);
+    let mut writers = Vec::new();
+    for _ in 0..8 {
+        let session = primary.session().await;
+        let (before, after) = (before.clone(), after.clone());
+        writers.push(tokio::spawn(async move {
+            while let Ok(Ok(())) =
+                timeout(HANGS * 2, session.batch_execute("INSERT INTO pulse DEFAULT VALUES")).await
+            {
+                let count = if Instant::now() < ends { &before } else { &after };
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(before.load(Ordering::SeqCst) > 200, "it was under load");
+    assert_eq!(after.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_primary_stops_at_once_when_its_keeper_has_no_hold() {
+    let mut primary = guarded().await;
+    let permit = Permit::to(&[&primary]);
+    permit.hold.opens_for(Duration::from_millis(500));
+    permit.streams().await;
+    assert!(
+        !(commits(&primary).await && commits(&primary).await && commits(&primary).await && {
+            tokio::time::sleep_until((permit.hold.ends() + Duration::from_millis(50)).into()).await;
+            commits(&primary).await
+        })
+    );
+    timeout(SOON, primary.stop()).await.expect("nothing is waited for");
+}
+
+#[tokio::test]
+async fn the_permit_follows_a_promotion() {
+    let mut primary = guarded().await;
+    let mut standby = primary.standby().await;
+    let permit = Permit::to(&[&primary, &standby]);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    standby.catches_up_with(&primary).await;
+    timeout(SOON, primary.stop()).await.expect("a receiver that confirms is no reason to wait");
+    standby.promote().await;
+    let commits = async { while !commits(&standby).await {} };
+    timeout(SOON, commits).await.expect("the new primary's commits are confirmed");
+    assert_eq!(permit.state.sessions(), 2);
+}
+
+#[tokio::test]
+async fn a_commit_waits_until_the_limit_is_past_it() {
+    let primary = guarded().await;
+    let permit = Permit::to(&[&primary]);
+    permit.hold.limit.store(0, Ordering::SeqCst);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    let session = primary.session().await;
+    let mut waiting =
+        tokio::spawn(async move { session.batch_execute("INSERT INTO pulse DEFAULT VALUES").await });
+    assert!(timeout(HANGS, &mut waiting).await.is_err(), "the other region has not got it");
+    permit.hold.limit.store(u64::MAX, Ordering::SeqCst);
+    timeout(SOON, waiting).await.expect("it is looked at again by itself").unwrap().unwrap();
+}
