@@ -31,6 +31,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest answer: a page of 32 appends of at most 1 MiB, with what is around them.
 const MAX_ANSWER: usize = 40 << 20;
+/// Causes below one another: gRPC, HTTP/2, TLS, the socket, each of them at most twice.
+const MAX_CAUSES: usize = 8;
 /// Keys whose last known value is kept: the tenure's, an operation's, a report's; a few times as many.
 const MAX_KNOWN: usize = 64;
 
@@ -211,7 +213,7 @@ impl Cluster {
                             refused += 1;
                             *self.members[number].client.lock().await = None;
                         }
-                        error.to_string()
+                        why(&error)
                     }
                     Err(_) => format!("no answer within {share:?}"),
                 };
@@ -250,7 +252,7 @@ impl Cluster {
         let url = &self.members[number].url;
         match timeout(share, self.client(number)).await {
             Ok(Ok(client)) => Ok((client, number, share)),
-            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{url}: {error}"))),
+            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{url}: {}", why(&error)))),
             Err(_) => Err(StoreError::Unavailable(format!("{url}: no answer within {share:?}"))),
         }
     }
@@ -318,6 +320,17 @@ fn is_refusal(error: &Error) -> bool {
         Error::GRpcStatus(status) => matches!(status.code() as i32, 3 | 7 | 9 | 16),
         Error::InvalidArgs(_) | Error::InvalidUri(_) | Error::InvalidMetadataValue(_) => true,
         _ => false,
+    }
+}
+
+/// An error in words: gRPC's message, and the last of its causes, "connection refused" for example.
+fn why(error: &Error) -> String {
+    let Error::GRpcStatus(status) = error else { return error.to_string() };
+    let message = status.message();
+    let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+    match causes.take(MAX_CAUSES).last().map(ToString::to_string) {
+        Some(cause) if !message.contains(&cause) => format!("{message}: {cause}"),
+        Some(_) | None => message.to_owned(),
     }
 }
 
