@@ -153,7 +153,7 @@ impl Cluster {
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let mut doubt = Doubt::None;
-        let known = self.known(keys);
+        let (known, looked) = (self.known(keys), keys.len());
         let keys: Vec<String> = keys.iter().cloned().chain(new.clone()).collect();
         let known = known.map(|mut known| {
             known.extend(new.map(Slot::absent));
@@ -165,6 +165,8 @@ impl Cluster {
             Some(known) => known,
             None => self.look(&keys).await?.0,
         };
+        // A new key is not looked at again.
+        self.learn(&slots[..looked]);
         loop {
             let Decision { answer, writes } = decide(&slots, doubt)?;
             if writes.is_empty() {
@@ -172,11 +174,11 @@ impl Cluster {
             }
             let (response, doubted) = self.ask(&change(&slots, &writes)).await?;
             if response.succeeded() {
-                self.wrote(&slots, writes, revision(&response));
+                self.wrote(&slots[..looked], writes, revision(&response));
                 return Ok(answer);
             }
             slots = slots_of(&keys, &response);
-            self.learn(&slots);
+            self.learn(&slots[..looked]);
             if doubted == Doubt::MayHaveHappened {
                 doubt = doubted;
             }
@@ -284,7 +286,7 @@ impl Cluster {
             Write::Put(key, value) => Slot { key, changed: revision, value: Some(value) },
             Write::Delete(key) => Slot::absent(key),
         });
-        let again = |slot: &Slot| looked.iter().any(|looked| looked.key == slot.key && looked.changed != 0);
+        let again = |slot: &Slot| looked.iter().any(|looked| looked.key == slot.key);
         self.learn(&slots.filter(again).collect::<Vec<_>>());
     }
 

@@ -59,6 +59,8 @@ pub async fn committing_twice_is_committing_once<B: Backend>() {
 
 pub async fn a_stale_term_never_commits<B: Backend>() {
     let (backend, store, old) = begun::<B>().await;
+    // It has just seen that the operation is its own, and may remember that.
+    store.beat(&operation("first"), old).await.unwrap();
     let new = backend.open().await.claim(&operation("first")).await.unwrap();
     let answer = store.advance(committed_in("first", old, None)).await;
     fenced(answer.map(drop), &["its term is 2", "yours 1"]);
@@ -69,8 +71,9 @@ pub async fn a_stale_term_never_commits<B: Backend>() {
 }
 
 pub async fn a_commit_after_the_end_is_fenced<B: Backend>() {
-    let (_backend, store, term) = begun::<B>().await;
-    store.append(&operation("first"), grip(term), 0, &ending(0)).await.unwrap();
+    let (backend, store, term) = begun::<B>().await;
+    store.beat(&operation("first"), term).await.unwrap();
+    backend.open().await.append(&operation("first"), grip(term), 0, &ending(0)).await.unwrap();
     fenced(store.advance(committed("first")).await.map(drop), &["first has ended"]);
     assert_eq!(store.tenure().await.unwrap().unwrap().epoch, Epoch(1));
 }
@@ -108,6 +111,7 @@ pub async fn every_renewal_of_many_counts<B: Backend>() {
 
 pub async fn a_claim_at_old_renewals_is_refused<B: Backend>() {
     let (backend, store, term) = begun::<B>().await;
+    store.tenure().await.unwrap();
     backend.open().await.advance(renewed(1, "east")).await.unwrap();
     let answer = store.advance(committed_in("first", term, Some(0))).await;
     let refused = Err(StoreError::Tenure(tenure::Illegal::Renewed {
