@@ -13,7 +13,8 @@ demo: build
 
 # Every test, those on the real lab included.
 test: build lint
-	$(CARGO) nextest run --workspace --no-fail-fast
+	$(CARGO) nextest run --release -p bascule-sim --no-fail-fast
+	$(CARGO) nextest run --workspace --exclude bascule-sim --no-fail-fast
 
 # Medians of 10 moves each, beside the same move by hand; they land in target/bench.json. About 20 minutes.
 bench: build
@@ -23,6 +24,12 @@ bench: build
 .PHONY: prove soak
 prove:
 	$(CARGO) run --release -p bascule-sim --example prove
+
+# Sites with keepers and faults from new seeds, for an hour (or `make soak FOR=600`, in seconds).
+FOR   ?= 3600
+FIRST ?= $(shell date +%s)00000
+soak:
+	$(CARGO) run --release -p bascule-sim --example soak -- $(FOR) $(FIRST)
 
 # Debian packages and the Python environment.
 setup:

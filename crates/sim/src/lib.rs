@@ -10,6 +10,7 @@
 
 pub mod drive;
 pub mod fault;
+pub mod guard;
 pub mod log;
 pub mod model;
 pub mod ports;

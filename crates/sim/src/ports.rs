@@ -31,6 +31,8 @@ use crate::state::State;
 const CONNECT_MS: u64 = 1_000;
 /// Longer than any bound a plan has, in milliseconds.
 const FOR_EVER_MS: u64 = 1_000_000;
+/// Who is frozen wakes so long after it was let go, at most.
+const WAKES_WITHIN_MS: u64 = 100;
 /// Users' sessions take so long to be gone once their gate is closed.
 const CUT_MS: u64 = 5;
 
@@ -38,9 +40,38 @@ async fn millis(ms: u64) {
     sleep(Duration::from_millis(ms)).await;
 }
 
+/// Where a call comes from: a process of a site with keepers, or a person, who reaches everything.
+pub(crate) type From = Option<usize>;
+
+/// Wait while the calling process is frozen: it neither sends nor sees an answer meanwhile.
+pub(crate) async fn thawed(sim: &Arc<Sim>, from: From) {
+    while let Some(ms) = sim.with(|s| s.frozen_for_ms(from)) {
+        millis(ms.min(WAKES_WITHIN_MS)).await;
+    }
+}
+
 /// Carry a call out. `effect` may refuse, with its reason.
 async fn call<T: Send + 'static>(
     sim: &Arc<Sim>,
+    from: From,
+    region: Option<&RegionName>,
+    what: String,
+    takes_ms: u64,
+    effect: impl FnOnce(&mut State) -> Result<T, String> + Send + 'static,
+) -> Result<T, PortError> {
+    thawed(sim, from).await;
+    let bound = Duration::from_millis(
+        takes_ms + if sim.with(|s| s.guard.is_some()) { CONNECT_MS } else { FOR_EVER_MS },
+    );
+    let timed_out = format!("{what}: time-out");
+    let answer = tokio::time::timeout(bound, carry(sim, from, region, what, takes_ms, effect)).await;
+    thawed(sim, from).await;
+    answer.unwrap_or(Err(PortError::Unknown(timed_out)))
+}
+
+async fn carry<T: Send + 'static>(
+    sim: &Arc<Sim>,
+    from: From,
     region: Option<&RegionName>,
     what: String,
     takes_ms: u64,
@@ -51,7 +82,7 @@ async fn call<T: Send + 'static>(
         let fault = sim.strike(&what);
         let travel_ms = sim.with(|s| 1 + s.rng.below(3));
         millis(travel_ms).await;
-        if region.as_ref().is_some_and(|r| sim.with(|s| !s.region(r).alive || !s.region(r).reachable)) {
+        if !sim.with(|s| s.reaches(from, region.as_ref())) {
             millis(CONNECT_MS).await;
             return Err(PortError::Refused(format!("{what}: no answer within {CONNECT_MS} ms")));
         }
@@ -65,6 +96,10 @@ async fn call<T: Send + 'static>(
             return Err(PortError::Unknown(format!("{what}: time-out")));
         }
         millis(takes_ms).await;
+        // What has reached a frozen machine waits there, and is carried out when it wakes.
+        while let Some(ms) = region.as_ref().and_then(|r| sim.with(|s| s.region_frozen_for_ms(r))) {
+            millis(ms.min(WAKES_WITHIN_MS)).await;
+        }
         if region.as_ref().is_some_and(|r| sim.with(|s| !s.region(r).alive)) {
             return Err(PortError::Unknown(format!("{what}: connection lost")));
         }
@@ -90,6 +125,7 @@ async fn call<T: Send + 'static>(
 /// One region's database, log, gate and pool.
 pub(crate) struct FakeRegion {
     pub sim: Arc<Sim>,
+    pub from: From,
     pub name: RegionName,
 }
 
@@ -102,13 +138,20 @@ impl FakeRegion {
     }
 
     async fn ask<T>(&self, see: impl FnOnce(&mut State) -> Result<T, PortError>) -> Result<T, PortError> {
+        thawed(&self.sim, self.from).await;
         millis(1).await;
-        let there = self.sim.with(|s| s.region(&self.name).alive && s.region(&self.name).reachable);
+        let there = self.sim.with(|s| {
+            let up = s.regions[&self.name].is_up(s.now_ms);
+            up && s.reaches(self.from, Some(&self.name))
+        });
         if !there {
             millis(CONNECT_MS).await;
+            thawed(&self.sim, self.from).await;
             return Err(PortError::Refused(format!("{}: no answer within {CONNECT_MS} ms", self.name)));
         }
-        self.sim.with(see)
+        let seen = self.sim.with(see);
+        thawed(&self.sim, self.from).await;
+        seen
     }
 
     async fn act<T: Send + 'static>(
@@ -119,7 +162,7 @@ impl FakeRegion {
     ) -> Result<T, PortError> {
         let name = self.name.clone();
         let what = format!("{what} {name}");
-        call(&self.sim, Some(&self.name), what, takes_ms, move |s| effect(s, &name)).await
+        call(&self.sim, self.from, Some(&self.name), what, takes_ms, move |s| effect(s, &name)).await
     }
 }
 
@@ -225,7 +268,10 @@ impl Log for FakeRegion {
     async fn save_divergence(&self, fork: Position, into: &Path) -> Result<Divergence, PortError> {
         let file = into.file_name().map(|f| f.to_string_lossy().into_owned());
         self.act("save-divergence", 50, move |s, name| {
-            let shared = usize::try_from(fork.lsn.0 / RECORD_BYTES).unwrap_or(usize::MAX).saturating_sub(1);
+            // The active region may have been on more than one timeline since: both histories are compared.
+            let named = usize::try_from(fork.lsn.0 / RECORD_BYTES).unwrap_or(usize::MAX).saturating_sub(1);
+            let other = s.other(name);
+            let shared = named.min(s.regions[name].log.common(&s.regions[&other].log));
             let past = s.region(name).log.records.iter().skip(shared);
             let numbers: Vec<u64> = past
                 .filter_map(|r| if let Content::Write(number) = r.content { Some(number) } else { None })
@@ -307,15 +353,18 @@ impl Pool for FakeRegion {
 /// The names, served at the witness and in both regions.
 pub(crate) struct FakeNames {
     pub sim: Arc<Sim>,
+    pub from: From,
     pub records: BTreeMap<DnsName, BTreeMap<RegionName, IpAddr>>,
 }
 
 #[async_trait]
 impl Names for FakeNames {
     async fn observe(&self, name: &DnsName) -> Vec<NameAnswer> {
+        thawed(&self.sim, self.from).await;
         millis(1).await;
         let at = bascule_core::time::Timestamp(self.sim.now_ms());
         self.sim.with(|s| {
+            let witness = s.reaches(self.from, None);
             let answer = |there: bool| match (there, s.names.get(name)) {
                 (true, Some(found)) => {
                     let addresses = vec![self.records[name][&found.at]];
@@ -326,10 +375,10 @@ impl Names for FakeNames {
             };
             let region = |(r, state): (&RegionName, &crate::state::Region)| NameAnswer {
                 server: format!("dns.{r}"),
-                answer: answer(state.alive && state.reachable),
+                answer: answer(state.is_up(s.now_ms) && s.reaches(self.from, Some(r))),
             };
             let mut answers: Vec<NameAnswer> = s.regions.iter().map(region).collect();
-            answers.push(NameAnswer { server: "dns.witness".to_owned(), answer: answer(true) });
+            answers.push(NameAnswer { server: "dns.witness".to_owned(), answer: answer(witness) });
             answers
         })
     }
@@ -341,7 +390,7 @@ impl Names for FakeNames {
         };
         let (name, from, to) = (name.clone(), from.clone(), to.clone());
         let what = format!("name {name} to {} for {} s", to.address, to.ttl_s);
-        call(&self.sim, None, what, 10, move |s| {
+        call(&self.sim, self.from, None, what, 10, move |s| {
             let (old, new) = (region_of(from.address), region_of(to.address));
             let (Some(old), Some(new)) = (old, new) else { return Err("an unknown address".to_owned()) };
             let now = s.names.get_mut(&name).ok_or("no such name")?;
@@ -361,6 +410,7 @@ impl Names for FakeNames {
 /// The way users come in.
 pub(crate) struct FakeDoor {
     pub sim: Arc<Sim>,
+    pub from: From,
     pub manifest: Manifest,
 }
 
@@ -375,9 +425,10 @@ impl FakeDoor {
 impl FrontDoor for FakeDoor {
     async fn write(&self) -> Result<String, PortError> {
         let (app, db) = (self.name_of(Target::LoadBalancer).clone(), self.name_of(Target::Pool).clone());
-        call(&self.sim, None, "write through the front door".to_owned(), 5, move |s| {
+        let from = self.from;
+        call(&self.sim, from, None, "write through the front door".to_owned(), 5, move |s| {
             let (door, pool) = (s.names[&app].at.clone(), s.names[&db].at.clone());
-            if !s.region(&door).alive {
+            if !s.regions[&door].is_up(s.now_ms) || !s.reaches(from, Some(&door)) {
                 return Err(format!("{door} does not answer"));
             }
             s.attempt(&pool).ok_or_else(|| format!("{door} answers 503"))?;
@@ -387,10 +438,10 @@ impl FrontDoor for FakeDoor {
     }
 
     async fn compute(&self, region: &RegionName) -> Observed<ComputeObservation> {
-        let fake = FakeRegion { sim: self.sim.clone(), name: region.clone() };
+        let fake = FakeRegion { sim: self.sim.clone(), from: self.from, name: region.clone() };
         let wanted = u32::try_from(self.manifest.regions[region].compute.instances.len()).unwrap_or(u32::MAX);
         fake.look(|s| {
-            let writable = s.regions.values().any(crate::state::Region::takes_writes);
+            let writable = s.regions.keys().any(|r| s.takes_writes(r));
             ComputeObservation { alive: wanted, ready: if writable { wanted } else { 0 }, wanted }
         })
         .await

@@ -15,13 +15,15 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, Faults};
 use crate::log::{Log, Role};
-use crate::ports::{FakeDoor, FakeNames, FakeRegion};
+use crate::ports::{FakeDoor, FakeNames, FakeRegion, From};
 use crate::rng::Rng;
 use crate::state::{Name, Region, State};
 use crate::store::FaultyStore;
 
 /// The manifest of the fake site.
 pub const MANIFEST: &str = include_str!("site.toml");
+/// 2026-11-22T00:00:00Z, so that transcripts look like ones.
+pub(crate) const EPOCH_MS: u64 = 1_795_305_600_000;
 /// How long the world has been running when a trial begins, in milliseconds.
 const WARM_MS: u64 = 1_000;
 /// How long a record takes to the other region while all is well, in milliseconds.
@@ -50,6 +52,11 @@ impl Sim {
         result
     }
 
+    /// Look at the world as it was when it was last advanced.
+    pub(crate) fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Write a line of the trace.
     pub fn say(&self, what: impl AsRef<str>) {
         self.with(|s| s.say(what));
@@ -73,8 +80,7 @@ struct VirtualClock(Arc<Sim>);
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        // 2026-11-22T00:00:00Z, so that transcripts look like ones.
-        Timestamp(1_795_305_600_000 + self.0.now_ms())
+        Timestamp(EPOCH_MS + self.0.now_ms())
     }
 
     fn mono(&self) -> Mono {
@@ -101,11 +107,15 @@ impl Site {
     /// # Panics
     /// If the built-in manifest is wrong.
     pub async fn new(seed: u64) -> Self {
-        let manifest = Manifest::parse(MANIFEST).expect("the built-in manifest is right");
+        Self::of(Manifest::parse(MANIFEST).expect("the built-in manifest is right"), seed).await
+    }
+
+    /// The same, of another manifest with the same regions.
+    pub async fn of(manifest: Manifest, seed: u64) -> Self {
         let state = founded(&manifest, seed);
         let sim = Arc::new(Sim { state: Mutex::new(state), began: Instant::now() });
         let store = Arc::new(FaultyStore::new(sim.clone()));
-        let world = world(&manifest, &sim, &store);
+        let world = world(&manifest, &sim, &store, None);
         let active = manifest.home.clone();
         let founded = Event::Founded { active, at: world.clock.now() };
         store.advance(founded).await.expect("an empty memory store takes it");
@@ -134,6 +144,7 @@ fn founded(manifest: &Manifest, seed: u64) -> State {
         Region {
             alive: true,
             reachable: true,
+            frozen_ms: 0,
             gate: if home { GateState::Local } else { GateState::Remote },
             gate_epoch: Epoch(1),
             cut_ms: 0,
@@ -162,14 +173,16 @@ fn founded(manifest: &Manifest, seed: u64) -> State {
         saved: std::collections::BTreeSet::new(),
         violations: Vec::new(),
         trace: Vec::new(),
+        guard: None,
         faults: Faults::None,
         rng: Rng::new(seed),
     }
 }
 
-fn world(manifest: &Manifest, sim: &Arc<Sim>, store: &Arc<FaultyStore>) -> World {
+/// The world as a process or a person reaches it.
+pub(crate) fn world(manifest: &Manifest, sim: &Arc<Sim>, store: &Arc<FaultyStore>, from: From) -> World {
     let ports = |name: &RegionName| {
-        let fake = Arc::new(FakeRegion { sim: sim.clone(), name: name.clone() });
+        let fake = Arc::new(FakeRegion { sim: sim.clone(), from, name: name.clone() });
         RegionPorts {
             database: fake.clone(),
             log: fake.clone(),
@@ -189,9 +202,9 @@ fn world(manifest: &Manifest, sim: &Arc<Sim>, store: &Arc<FaultyStore>) -> World
         .collect();
     World {
         regions: manifest.regions.keys().map(|r| (r.clone(), ports(r))).collect(),
-        names: Arc::new(FakeNames { sim: sim.clone(), records: records.clone() }),
+        names: Arc::new(FakeNames { sim: sim.clone(), from, records: records.clone() }),
         records,
-        front_door: Arc::new(FakeDoor { sim: sim.clone(), manifest: manifest.clone() }),
+        front_door: Arc::new(FakeDoor { sim: sim.clone(), from, manifest: manifest.clone() }),
         tenures: store.clone(),
         watch: store.clone(),
         journals: store.clone(),

@@ -10,11 +10,14 @@ use bascule_core::id::{DnsName, Epoch, RegionName};
 use bascule_core::observation::GateState;
 
 use crate::fault::Faults;
+use crate::guard::Guard;
 use crate::log::{Content, Log, Role};
 use crate::rng::Rng;
 
 /// Users of each region try one write in each tick, in virtual milliseconds.
 pub const TICK_MS: u64 = 20;
+/// The same on a site with keepers, whose trials last minutes.
+pub const GUARDED_TICK_MS: u64 = 100;
 /// A line that carries nothing looks connected for so long.
 const RECEIVER_TIMEOUT_MS: u64 = 3_000;
 /// A database that stops cleanly and starts again as a standby.
@@ -31,6 +34,8 @@ pub struct Region {
     pub alive: bool,
     /// Whether the controller reaches it.
     pub reachable: bool,
+    /// Until when it is frozen, all of it at once, in virtual milliseconds.
+    pub frozen_ms: u64,
     /// What its load balancer does with writes.
     pub gate: GateState,
     /// The epoch the gate was set for.
@@ -50,7 +55,13 @@ pub struct Region {
 }
 
 impl Region {
-    /// Whether a write that comes through its gate would be taken at this moment.
+    /// Whether its machines run at this moment.
+    #[must_use]
+    pub fn is_up(&self, now_ms: u64) -> bool {
+        self.alive && self.frozen_ms <= now_ms
+    }
+
+    /// Whether a write would come through its gate to a primary, where no keeper guards it.
     #[must_use]
     pub fn takes_writes(&self) -> bool {
         self.alive && self.gate == GateState::Local && self.log.is_primary()
@@ -108,6 +119,8 @@ pub struct State {
     pub violations: Vec<String>,
     /// What happened, for a person.
     pub trace: Vec<String>,
+    /// The keepers and what lies between the places, where the site has keepers.
+    pub guard: Option<Guard>,
     /// What goes wrong.
     pub faults: Faults,
     /// Chance.
@@ -141,7 +154,8 @@ impl State {
 
     /// Let time go on.
     pub fn advance(&mut self, to_ms: u64) {
-        let mut tick = (self.now_ms / TICK_MS + 1) * TICK_MS;
+        let tick_ms = if self.guard.is_some() { GUARDED_TICK_MS } else { TICK_MS };
+        let mut tick = (self.now_ms / tick_ms + 1) * tick_ms;
         if tick > to_ms {
             self.stragglers(to_ms);
             self.now_ms = self.now_ms.max(to_ms);
@@ -158,7 +172,7 @@ impl State {
                 }
             }
             self.check();
-            tick += TICK_MS;
+            tick += tick_ms;
         }
         self.stragglers(to_ms);
         self.now_ms = self.now_ms.max(to_ms);
@@ -174,7 +188,9 @@ impl State {
             self.now_ms = self.now_ms.max(at_ms);
             let region = self.region(&name);
             region.straggler_ms = None;
-            if self.users && self.regions[&name].alive && self.regions[&name].log.is_primary() {
+            let there = &self.regions[&name];
+            let open = self.guard.as_ref().is_none_or(|guard| guard.permits(&name, self.now_ms));
+            if self.users && there.is_up(self.now_ms) && there.log.is_primary() && open {
                 self.take(&name);
             }
         }
@@ -184,17 +200,25 @@ impl State {
     /// which is neither.
     fn route(&self, from: &RegionName) -> Option<RegionName> {
         let region = &self.regions[from];
-        if !region.alive || region.held {
+        if !region.is_up(self.now_ms) || region.held {
             return None;
         }
         match region.gate {
             GateState::Closed => None,
-            GateState::Local => region.takes_writes().then(|| from.clone()),
+            GateState::Local => self.takes_writes(from).then(|| from.clone()),
             GateState::Remote => {
                 let other = self.other(from);
-                (self.link_up && self.regions[&other].takes_writes()).then_some(other)
+                (self.link_up && self.takes_writes(&other)).then_some(other)
             }
         }
+    }
+
+    /// Whether a write that comes through a region's gate would be acknowledged at this moment.
+    #[must_use]
+    pub fn takes_writes(&self, name: &RegionName) -> bool {
+        let region = &self.regions[name];
+        let permitted = || self.guard.as_ref().is_none_or(|guard| guard.permits(name, self.now_ms));
+        region.is_up(self.now_ms) && region.takes_writes() && permitted()
     }
 
     /// One user's write, made in a region. Returns where it was taken.
@@ -204,10 +228,21 @@ impl State {
             if region.alive && !region.held {
                 self.refused += 1;
             }
+            self.strand(from);
             return None;
         };
         self.take(&at);
         Some(at)
+    }
+
+    /// A write that waits for a permit is in the log all the same, and nobody was told that it is safe.
+    fn strand(&mut self, at: &RegionName) {
+        let now_ms = self.now_ms;
+        let Some(guard) = &mut self.guard else { return };
+        let region = self.regions.get_mut(at).expect("callers name one of the two regions");
+        if region.is_up(now_ms) && region.takes_writes() && !region.held {
+            region.log.write(Content::Write(guard.next_stranded()), now_ms);
+        }
     }
 
     /// A region's database takes a user's write, and the user is told so.
@@ -229,7 +264,7 @@ impl State {
         self.acks.push(Ack { number, at_ms: now_ms, region: at.clone(), epoch });
     }
 
-    fn violate(&mut self, what: String) {
+    pub(crate) fn violate(&mut self, what: String) {
         if !self.violations.contains(&what) {
             self.say(format!("VIOLATION {what}"));
             self.violations.push(what);
@@ -239,7 +274,7 @@ impl State {
     /// What must hold at every instant.
     pub fn check(&mut self) {
         let writers: Vec<&str> =
-            self.regions.iter().filter(|(_, r)| r.takes_writes()).map(|(name, _)| name.as_str()).collect();
+            self.regions.keys().filter(|name| self.takes_writes(name)).map(RegionName::as_str).collect();
         if writers.len() > 1 {
             let what = format!("I1: {} take writes at the same time", writers.join(" and "));
             self.violate(what);
@@ -268,7 +303,8 @@ impl State {
             let leader = &self.regions[&other];
             let ready = matches!(standby.role, Role::Standby { ready_ms } if ready_ms <= self.now_ms);
             let stopped = leader.log.records.last().is_some_and(|r| r.content == Content::Shutdown);
-            let feeds = self.regions[name].alive && leader.alive && self.link_up && ready;
+            let up = self.regions[name].is_up(self.now_ms) && leader.is_up(self.now_ms);
+            let feeds = up && self.link_up && ready;
             if !feeds || !(leader.log.is_primary() || stopped) {
                 continue;
             }
@@ -345,6 +381,9 @@ impl State {
     pub fn promote(&mut self, name: &RegionName) -> bascule_core::position::Position {
         let (now_ms, other) = (self.now_ms, self.other(name));
         self.region(&other).is_prefix = false;
+        if self.guard.is_some() && !self.regions[name].log.is_primary() {
+            self.check_loss(name);
+        }
         self.region(name).log.promote(now_ms)
     }
 

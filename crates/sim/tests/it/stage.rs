@@ -193,7 +193,7 @@ impl Trial {
         } else if *after != wanted {
             return Some(format!("aborted, but it was {wanted:?} and is {after:?}"));
         }
-        let alive = self.site.sim.with(|s| s.regions.values().any(bascule_sim::state::Region::takes_writes));
+        let alive = self.site.sim.with(|s| s.regions.keys().any(|r| s.takes_writes(r)));
         let flows = alive || self.case.kind == Kind::Failover;
         if !flows || alive && !writes_flow(&self.site).await {
             return Some("aborted, but users' writes do not flow".to_owned());
@@ -223,8 +223,9 @@ impl Trial {
         let ttls: Vec<_> =
             self.site.manifest.names.records.iter().map(|r| (r.name.clone(), r.ttl.as_secs())).collect();
         let (serves, names, missing) = self.site.sim.with(|s| {
+            let takes = s.takes_writes(&self.to);
             let there = s.region(&self.to);
-            let serves = there.takes_writes() && !there.held && there.gate_epoch == tenure.epoch;
+            let serves = takes && !there.held && there.gate_epoch == tenure.epoch;
             let moved = |(name, ttl): &(_, u64)| {
                 let now = &s.names[name];
                 now.at == self.to && u64::from(now.ttl_s) == *ttl
