@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 /// The token in the answer to a registration.
-pub(super) fn token(body: &Value) -> Result<String, String> {
+pub(crate) fn token(body: &Value) -> Result<String, String> {
     let token = body["dataset"]["token"].as_str();
     token.map(str::to_owned).ok_or_else(|| format!("no token in {body}"))
 }
 
 /// The id and name of an event.
-pub(super) fn event(body: &Value) -> Result<(u64, String), String> {
+pub(crate) fn event(body: &Value) -> Result<(u64, String), String> {
     let event = &body["dataset"];
     match (event["id"].as_u64(), event["name"].as_str()) {
         (Some(id), Some(name)) => Ok((id, name.to_owned())),
@@ -18,7 +18,7 @@ pub(super) fn event(body: &Value) -> Result<(u64, String), String> {
 }
 
 /// The region in `x-served-by`, which is written `instance.region`.
-pub(super) fn region(served_by: Option<&str>) -> Result<String, String> {
+pub(crate) fn region(served_by: Option<&str>) -> Result<String, String> {
     let region = served_by.and_then(|text| text.split_once('.')).map(|(_, region)| region.to_owned());
     region.ok_or_else(|| format!("x-served-by is {served_by:?}"))
 }

@@ -1,6 +1,6 @@
 //! The way users come in: the public name, resolved as they resolve it, and the instances behind it.
 
 mod client;
-mod map;
+pub(crate) mod map;
 
 pub use client::{FrontDoorConfig, HttpFrontDoor};

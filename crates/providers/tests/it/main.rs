@@ -13,5 +13,6 @@ mod names;
 mod permit;
 mod pool;
 mod postgres;
+mod probe;
 mod process;
 mod sql;
