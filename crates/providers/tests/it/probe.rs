@@ -104,5 +104,5 @@ async fn a_door_that_another_region_serves_does_not_count() {
 async fn a_door_that_does_not_answer_is_not_waited_for() {
     let door = Arc::new(Mutex::new(Door { region: "east", silent: true, ..Door::default() }));
     let (probe, region) = probe(&door).await;
-    assert_eq!(probe.write_at(&region).await, Err("no answer within 500 ms".to_owned()));
+    assert!(probe.write_at(&region).await.unwrap_err().starts_with("no answer"));
 }
