@@ -6,6 +6,7 @@ mod child;
 mod conformance;
 mod crash;
 mod etcd;
+mod etcd_damage;
 mod etcd_faults;
 mod etcd_secrets;
 mod file;
