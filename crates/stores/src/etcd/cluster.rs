@@ -7,7 +7,6 @@
 //! Left out: balancing. The members are asked in the order they were given, and whoever answered last is asked first.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use etcd_client::{
     Client, Compare, CompareOp, ConnectOptions, Error, GetOptions, GetResponse, KeyValue, Txn, TxnOp,
     TxnOpResponse, TxnResponse,
 };
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::EtcdConfig;
@@ -87,7 +87,8 @@ struct Member {
 pub(super) struct Cluster {
     members: Vec<Member>,
     options: ConnectOptions,
-    preferred: AtomicUsize,
+    /// The number of the member that is asked first.
+    preferred: watch::Sender<usize>,
     deadline: Duration,
     known: Mutex<HashMap<String, Slot>>,
 }
@@ -110,7 +111,7 @@ impl Cluster {
         Self {
             members: config.endpoints.into_iter().map(member).collect(),
             options,
-            preferred: AtomicUsize::new(0),
+            preferred: watch::Sender::new(0),
             deadline: config.deadline,
             known: Mutex::default(),
         }
@@ -196,7 +197,7 @@ impl Cluster {
         // The newest failure of each member: what is said if none answers.
         let mut failures: Vec<Option<String>> = vec![None; self.members.len()];
         loop {
-            let first = self.preferred.load(Ordering::Relaxed);
+            let first = *self.preferred.borrow();
             let mut refused = 0;
             for step in 0..self.members.len() {
                 let number = (first + step) % self.members.len();
@@ -207,7 +208,7 @@ impl Cluster {
                 let share = left.min(self.deadline / SHARE);
                 let failure = match timeout(share, self.ask_member(number, txn)).await {
                     Ok(Ok(response)) => {
-                        self.preferred.store(number, Ordering::Relaxed);
+                        self.prefer(|now| *now != number, number);
                         return Ok((response, doubt));
                     }
                     Ok(Err(error)) => {
@@ -249,7 +250,7 @@ impl Cluster {
 
     /// A client of the member that answered last, for a stream of its own; its number; and how long to wait for it.
     pub(super) async fn preferred(&self) -> Result<(Client, usize, Duration), StoreError> {
-        let number = self.preferred.load(Ordering::Relaxed);
+        let number = *self.preferred.borrow();
         let share = self.deadline / SHARE;
         let url = &self.members[number].url;
         match timeout(share, self.client(number)).await {
@@ -261,9 +262,23 @@ impl Cluster {
 
     /// Ask another member first from now on, unless that has been done already.
     pub(super) fn avoid(&self, number: usize) {
-        let next = (number + 1) % self.members.len();
-        // Lost against another call that has moved on: nothing to do.
-        let _ = self.preferred.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
+        self.prefer(|now| *now == number, (number + 1) % self.members.len());
+    }
+
+    /// Returns once another member is asked first: this one no longer answers.
+    pub(super) async fn left(&self, number: usize) {
+        // It can't fail: the sender is this cluster's own.
+        let _ = self.preferred.subscribe().wait_for(|now| *now != number).await;
+    }
+
+    fn prefer(&self, given: impl FnOnce(&usize) -> bool, number: usize) {
+        self.preferred.send_if_modified(|now| {
+            let moves = given(now);
+            if moves {
+                *now = number;
+            }
+            moves
+        });
     }
 
     /// Note what keys were at a revision, unless something newer is known.

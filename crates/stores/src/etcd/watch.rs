@@ -1,8 +1,8 @@
 //! Following the tenure: etcd tells of each change as it is made.
 //!
 //! Invariant: what a watcher is told is newer than what it has; an old answer is never taken for a change. A watch
-//! that has gone silent costs time only: each call looks for itself within a second, and if the watch had missed
-//! what it finds, another member is followed.
+//! that has gone silent costs time only: each call looks for itself within a second, and if its member does not answer
+//! that, or the watch had missed what is found, another member is followed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,6 +93,7 @@ async fn follow_one(
                 cluster.avoid(number);
                 return Ok(());
             }
+            () = cluster.left(number) => return Ok(()),
         };
         match message {
             Ok(Some(response)) if !response.canceled() => {

@@ -224,6 +224,21 @@ async fn a_watch_tells_at_once_and_outlives_its_member() {
     assert_eq!(seen.renewals, 16);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_leaves_a_silent_member_before_there_is_anything_to_tell() {
+    let cluster = Cluster::start().await;
+    let (followers, leader) = followers_and_leader(&cluster).await;
+    let watcher = Arc::new(cluster.store([followers[0], followers[1], leader]));
+    let actor = cluster.store([leader, followers[1], followers[0]]);
+    let mut seen = actor.advance(founded()).await.unwrap();
+    seen = tell(&watcher, &actor, &seen).await.0;
+    // As when a region is lost: its member says nothing more, and nobody renews.
+    cluster.freeze(followers[0]);
+    assert_eq!(watcher.changed(Some(&seen)).await.unwrap().as_ref(), Some(&seen));
+    let (_, after) = tell(&watcher, &actor, &seen).await;
+    assert!(after < Duration::from_millis(700), "told after {after:?}, by a look of its own");
+}
+
 /// What a waiting watcher is told of a renewal, and how long after it was made.
 async fn tell(watcher: &Arc<EtcdStore>, actor: &EtcdStore, seen: &Tenure) -> (Tenure, Duration) {
     let (watching, than) = (Arc::clone(watcher), seen.clone());
