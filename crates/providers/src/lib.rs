@@ -9,7 +9,6 @@ pub mod haproxy;
 pub mod patroni;
 pub mod permit;
 pub mod pgbouncer;
-pub mod probe;
 mod secret;
 mod sql;
 

@@ -13,6 +13,5 @@ mod names;
 mod permit;
 mod pool;
 mod postgres;
-mod probe;
 mod process;
 mod sql;
