@@ -23,13 +23,17 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("BASCULE_LOG").unwrap_or_else(|_| "warn".into()),
-        )
-        .init();
     let cli = Cli::parse();
+    let daemon = matches!(cli.command, cmd::Command::Keeper(_));
+    let usual = if daemon { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BASCULE_LOG").unwrap_or_else(|_| usual.into());
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // A daemon's log is read by programs first.
+    if daemon {
+        log.json().init()
+    } else {
+        log.init()
+    }
     match cmd::run(cli.command, &cli.manifest) {
         Ok(code) => code,
         Err(error) => exit::explain(&error),

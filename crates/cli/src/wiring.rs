@@ -1,9 +1,10 @@
 //! From a manifest to a world: which real part stands behind which port.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bascule_core::id::RegionName;
@@ -12,9 +13,10 @@ use bascule_core::ports::{JournalStore, ReportStore, TenureStore, TenureWatch};
 use bascule_engine::world::{RegionPorts, SharedSight, SystemClock, World};
 use bascule_providers::Secret;
 use bascule_providers::dns::{DnsConfig, DnsNames};
-use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor};
+use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor, HttpProbe};
 use bascule_providers::haproxy::{GateConfig, HaproxyGate};
 use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
+use bascule_providers::permit::PermitConfig;
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
 use bascule_stores::{EtcdClient, EtcdConfig, EtcdLogin, EtcdStore, EtcdTls, SqliteStore};
 
@@ -141,6 +143,26 @@ fn members(region: &Region) -> Vec<MemberEndpoint> {
         patroni: m.patroni,
     };
     region.database.members.iter().map(endpoint).collect()
+}
+
+/// How a keeper writes through each region's front door.
+pub fn probe(site: &Site, within: Duration) -> anyhow::Result<HttpProbe> {
+    let url = &site.manifest.front_door.url;
+    let door = |region: &Region| SocketAddr::new(region.load_balancer.address, url.port());
+    let doors = site.manifest.regions.iter().map(|(name, region)| (name.clone(), door(region))).collect();
+    Ok(HttpProbe::new(url.host.clone(), doors, within, http_client().context("can't set HTTP up")?))
+}
+
+/// Whom a keeper of a region confirms commits to.
+pub fn permit(site: &Site, region: &RegionName, application: &str) -> anyhow::Result<PermitConfig> {
+    let manifest = &site.manifest;
+    Ok(PermitConfig {
+        members: members(manifest.region(region).context("the manifest has both regions")?),
+        database: manifest.database.name.clone(),
+        user: manifest.database.user.clone(),
+        password: Secret::new(site.secret(&manifest.database.password_file)?),
+        application: application.to_owned(),
+    })
 }
 
 fn records(manifest: &Manifest) -> BTreeMap<bascule_core::id::DnsName, BTreeMap<RegionName, IpAddr>> {

@@ -149,6 +149,13 @@ pub trait FrontDoor: Send + Sync {
     async fn compute(&self, region: &RegionName) -> Observed<ComputeObservation>;
 }
 
+/// Writes through a region's own front door, past the public name.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// A write through the load balancer of a region; an `Err` says why it was not acknowledged.
+    async fn write_at(&self, region: &RegionName) -> Result<(), String>;
+}
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

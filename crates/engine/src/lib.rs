@@ -4,6 +4,7 @@
 
 pub mod crash;
 pub mod executor;
+pub mod keeper;
 pub mod observer;
 mod perform;
 pub mod report;

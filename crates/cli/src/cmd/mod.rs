@@ -7,6 +7,7 @@ mod drill;
 mod explain;
 mod gates;
 mod history;
+mod keeper;
 mod lab;
 mod load;
 mod operate;
@@ -53,6 +54,8 @@ pub enum Command {
     Found(gates::FoundArgs),
     /// Set every gate to what the recorded tenure says
     Open(gates::OpenArgs),
+    /// Keep a region: renew its tenure, hold its gate, and decide; or look from the witness
+    Keeper(keeper::Args),
     /// Start, look at and break a real two-region deployment on this machine
     Lab(lab::Args),
     /// The whole story on a new lab: there and back, loss, failover, reinstate
@@ -79,6 +82,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::History(args) => on_site(manifest, |site| history::list(site, &args)),
         Command::Report(args) => on_site(manifest, |site| history::report(site, &args)),
         Command::Drill(args) => on_site(manifest, |site| drill::run(site, &args)),
+        Command::Keeper(args) => on_site(manifest, |site| keeper::run(site, &args)),
         Command::Found(args) => on_site(manifest, |site| gates::found(site, &args)),
         Command::Open(args) => on_site(manifest, |site| gates::open(site, &args)),
     }

@@ -2,5 +2,7 @@
 
 mod client;
 pub(crate) mod map;
+mod probe;
 
 pub use client::{FrontDoorConfig, HttpFrontDoor};
+pub use probe::HttpProbe;

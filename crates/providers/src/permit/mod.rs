@@ -11,6 +11,7 @@
 //!
 //! When the hold closes it leaves, since a primary that is stopped waits for connected receivers.
 
+pub mod lag;
 mod wire;
 
 use std::io;
@@ -121,8 +122,15 @@ pub async fn run(config: PermitConfig, hold: Arc<dyn Hold>, state: Arc<PermitSta
     }
 }
 
-/// Ask all members at once; the one that is no standby streams.
+/// A stream from the primary, and the position it begins at.
 async fn connect(config: &PermitConfig) -> Result<(Wire, u64), String> {
+    let mut wire = connect_sql(config).await?;
+    let begun = begin(&mut wire).await.map_err(|error| error.to_string())?;
+    Ok((wire, begun))
+}
+
+/// Ask all members at once; the one that is no standby is it.
+async fn connect_sql(config: &PermitConfig) -> Result<Wire, String> {
     let mut asks = JoinSet::new();
     for member in &config.members {
         let login = Login {
@@ -132,7 +140,7 @@ async fn connect(config: &PermitConfig) -> Result<(Wire, u64), String> {
             password: config.password.clone(),
         };
         let application = config.application.clone();
-        asks.spawn(async move { begin(&login, &application).await });
+        asks.spawn(async move { primary(&login, &application).await });
     }
     let mut why = "the region has no members".to_owned();
     while let Some(joined) = asks.join_next().await {
@@ -146,19 +154,20 @@ async fn connect(config: &PermitConfig) -> Result<(Wire, u64), String> {
     Err(why)
 }
 
-async fn begin(login: &Login, application: &str) -> io::Result<Option<(Wire, u64)>> {
+async fn primary(login: &Login, application: &str) -> io::Result<Option<Wire>> {
     let mut wire = Wire::open(login, application).await?;
     let role = wire.ask("SELECT pg_is_in_recovery()").await?;
-    if role.first() != Some(&Some("f".to_owned())) {
-        return Ok(None);
-    }
+    Ok((role.first() == Some(&Some("f".to_owned()))).then_some(wire))
+}
+
+async fn begin(wire: &mut Wire) -> io::Result<u64> {
     let system = wire.ask("IDENTIFY_SYSTEM").await?;
     let [_, Some(timeline), Some(lsn), ..] = &system[..] else {
         return Err(io::Error::other("it does not say where its log is"));
     };
     let from = parse_lsn(lsn).ok_or_else(|| io::Error::other(format!("{lsn:?} is no position")))?;
     wire.stream_from(lsn, timeline).await?;
-    Ok(Some((wire, from)))
+    Ok(from)
 }
 
 fn parse_lsn(text: &str) -> Option<u64> {

@@ -1,0 +1,283 @@
+//! `bascule keeper`: the daemon in a region, and the witness' prober.
+//!
+//! Two threads: in one the keeper renews, looks and decides; in the other stand the permit and the HTTP answers,
+//! so that a decision that takes long keeps no commit waiting, and a loop that hangs opens no gate.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use bascule_core::id::{MemberName, RegionName};
+use bascule_core::manifest::{Automatic, MaxDataLoss};
+use bascule_core::vantage::Place;
+use bascule_engine::keeper::{Keeper, Settings, SharedHold, State};
+use bascule_providers::permit::{self, PermitState};
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use crate::cmd::block_on;
+use crate::site::Site;
+use crate::{exit, wiring};
+
+/// Arguments of `keeper`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The region it keeps
+    #[arg(long, required_unless_present = "witness", conflicts_with = "witness")]
+    region: Option<RegionName>,
+    /// Which of the region's keepers it is, by its name in the manifest
+    #[arg(long, required_unless_present = "witness", conflicts_with = "witness")]
+    name: Option<MemberName>,
+    /// Be the prober at the witness instead: it looks and reports, and decides nothing
+    #[arg(long)]
+    witness: bool,
+    /// Record what it would have done, and do nothing by itself; it still renews and holds the gate
+    #[arg(long)]
+    observe_only: bool,
+}
+
+/// The names by which a region's keepers confirm, in the manifest's order: `synchronous_standby_names` has both.
+const APPLICATIONS: [&str; 2] = ["bascule_a", "bascule_b"];
+
+/// Who this process is.
+struct Post {
+    place: Place,
+    rank: u32,
+    address: SocketAddr,
+}
+
+/// Run it until it is stopped.
+pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
+    let Some(policy) = site.manifest.automatic.clone() else {
+        let text = "the manifest has no [automatic] section: this site has no keepers";
+        return Err(exit::Usage(text.to_owned()).into());
+    };
+    let post = post(site, args)?;
+    tracing::info!(place = %post.place, timing = %policy.timing(), "keeper starts");
+    block_on(async {
+        let world = wiring::world(site)?;
+        let keeper = Keeper::new(Settings {
+            world,
+            manifest: Arc::new(site.manifest.clone()),
+            policy: policy.clone(),
+            place: post.place.clone(),
+            rank: post.rank,
+            observe_only: args.observe_only,
+            probe: Arc::new(wiring::probe(site, policy.timing().renew)?),
+            version: env!("CARGO_PKG_VERSION"),
+        });
+        let listener = std::net::TcpListener::bind(post.address)
+            .with_context(|| format!("listen on {}", post.address))?;
+        let gate = Gate {
+            place: post.place.to_string(),
+            hold: keeper.hold(),
+            state: keeper.state(),
+            permit: Arc::default(),
+        };
+        let permit = permit(site, &post, &policy, &gate)?;
+        let served = serve_apart(listener, gate, permit)?;
+        notify("READY=1");
+        let stopped = async {
+            let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                _ = term.recv() => anyhow::Ok(()),
+                interrupt = tokio::signal::ctrl_c() => Ok(interrupt?),
+            }
+        };
+        tokio::select! {
+            () = keeper.run() => {}
+            stopped = stopped => stopped?,
+            ended = served => return ended.context("the gate's thread is gone")?,
+        }
+        // The region's other keeper renews and confirms by itself: nothing has to be handed over.
+        notify("STOPPING=1");
+        tracing::info!("keeper stops");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn post(site: &Site, args: &Args) -> anyhow::Result<Post> {
+    let (Some(region), Some(name)) = (&args.region, &args.name) else {
+        let witness = site.manifest.witness.as_ref();
+        let witness =
+            witness.ok_or_else(|| exit::Usage("the manifest has no [witness] section".to_owned()))?;
+        return Ok(Post { place: Place::Witness, rank: 0, address: witness.address });
+    };
+    let known = site.manifest.region(region).map(|region| &region.keepers[..]);
+    let known = known.ok_or_else(|| exit::Usage(format!("the manifest has no region {region}")))?;
+    let found = known.iter().enumerate().find(|(_, keeper)| &keeper.name == name);
+    let (rank, keeper) = found.ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|keeper| keeper.name.as_str()).collect();
+        exit::Usage(format!("{region} has no keeper {name}; it has: {}", names.join(", ")))
+    })?;
+    let place = Place::Keeper { region: region.clone(), name: name.clone() };
+    Ok(Post { place, rank: u32::try_from(rank)?, address: keeper.address })
+}
+
+/// What the permit and the gate's answers ask.
+#[derive(Clone)]
+struct Gate {
+    place: String,
+    hold: SharedHold,
+    state: Arc<State>,
+    permit: Arc<PermitState>,
+}
+
+/// A hold, and up to where it may be confirmed.
+struct Confirming {
+    hold: SharedHold,
+    /// How far the other region is, and how many bytes a commit may be ahead of it.
+    bound: Option<(Arc<AtomicU64>, u64)>,
+}
+
+impl permit::Hold for Confirming {
+    fn is_open(&self) -> bool {
+        self.hold.is_open().is_some()
+    }
+
+    fn limit(&self) -> Option<u64> {
+        let (flushed, bytes) = self.bound.as_ref()?;
+        Some(flushed.load(Ordering::SeqCst).saturating_add(*bytes))
+    }
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What confirms commits; nothing at the witness.
+fn permit(site: &Site, post: &Post, policy: &Automatic, gate: &Gate) -> anyhow::Result<Task> {
+    let Place::Keeper { region, .. } = &post.place else {
+        return Ok(Box::pin(std::future::pending()));
+    };
+    let application = usize::try_from(post.rank).ok().and_then(|rank| APPLICATIONS.get(rank)).copied();
+    let Some(application) = application else {
+        tracing::info!("a third keeper confirms nothing: the database asks for two by name");
+        return Ok(Box::pin(std::future::pending()));
+    };
+    let config = wiring::permit(site, region, application)?;
+    let mut bound = None;
+    let mut lag: Task = Box::pin(std::future::pending());
+    if let MaxDataLoss::Bytes(bytes) = policy.max_data_loss {
+        let flushed = Arc::new(AtomicU64::new(0));
+        let other =
+            site.manifest.region(site.manifest.other(region)).context("a manifest has two regions")?;
+        let peers = other.database.members.iter().map(|member| member.name.to_string()).collect();
+        // Its session is no receiver, and must not be taken for one.
+        let asking = permit::PermitConfig { application: "bascule_lag".to_owned(), ..config.clone() };
+        lag = Box::pin(permit::lag::follow(asking, peers, flushed.clone()));
+        bound = Some((flushed, bytes));
+    }
+    let hold = Arc::new(Confirming { hold: gate.hold.clone(), bound });
+    let confirm = permit::run(config, hold, gate.permit.clone());
+    Ok(Box::pin(async move {
+        tokio::join!(confirm, lag);
+    }))
+}
+
+/// A thread and a runtime of their own. The answer is why they ended, which they do not by themselves.
+fn serve_apart(
+    listener: std::net::TcpListener,
+    gate: Gate,
+    permit: Task,
+) -> anyhow::Result<tokio::sync::oneshot::Receiver<anyhow::Result<ExitCode>>> {
+    listener.set_nonblocking(true)?;
+    let (say, ended) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("gate".to_owned()).spawn(move || {
+        let served = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(permit);
+            axum::serve(listener, router(gate)).await.context("serve the gate")
+        });
+        // Whoever would listen is gone only when the process ends.
+        let _ = say.send(served.map(|()| ExitCode::FAILURE));
+    })?;
+    Ok(ended)
+}
+
+fn router(gate: Gate) -> Router {
+    Router::new()
+        .route("/gate/db", get(answer))
+        .route("/gate/web", get(answer))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .with_state(gate)
+}
+
+/// What a load balancer asks: may writes pass at this instant?
+async fn answer(Shared(gate): Shared<Gate>) -> impl IntoResponse {
+    match gate.hold.is_open() {
+        Some(epoch) => (StatusCode::OK, format!("open, epoch {epoch}\n")),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "closed\n".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+struct Status {
+    place: String,
+    /// The epoch in which it lets writes pass, if it does.
+    open: Option<u64>,
+    open_for_ms: Option<u64>,
+    epoch: Option<u64>,
+    active: Option<String>,
+    settled: Option<bool>,
+    decision: Option<String>,
+    writes: Option<bascule_core::vantage::Writes>,
+    confirming: bool,
+}
+
+async fn status(Shared(gate): Shared<Gate>) -> Json<Status> {
+    let tenure = gate.state.tenure();
+    Json(Status {
+        place: gate.place.clone(),
+        open: gate.hold.is_open().map(|epoch| epoch.0),
+        open_for_ms: gate.hold.left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        epoch: tenure.as_ref().map(|t| t.epoch.0),
+        active: tenure.as_ref().map(|t| t.active.to_string()),
+        settled: tenure.as_ref().map(|t| t.settled),
+        decision: gate.state.decision(),
+        writes: gate.state.probed().map(|probed| probed.writes),
+        confirming: gate.permit.is_streaming(),
+    })
+}
+
+/// Prometheus' text format, version 0.0.4.
+async fn metrics(Shared(gate): Shared<Gate>) -> String {
+    let (renewals, looks, acts) = gate.state.counts();
+    let rows: BTreeMap<&str, (&str, &str, u64)> = BTreeMap::from([
+        (
+            "bascule_gate_open",
+            ("gauge", "Whether writes may pass.", u64::from(gate.hold.is_open().is_some())),
+        ),
+        ("bascule_epoch", ("gauge", "The epoch it knows.", gate.state.tenure().map_or(0, |t| t.epoch.0))),
+        ("bascule_renewals_total", ("counter", "Renewals that succeeded.", renewals)),
+        ("bascule_looks_total", ("counter", "Looks at the active region.", looks)),
+        ("bascule_acts_total", ("counter", "Things done by itself.", acts)),
+        (
+            "bascule_permit_streaming",
+            ("gauge", "Whether it confirms commits.", u64::from(gate.permit.is_streaming())),
+        ),
+        ("bascule_permit_sessions_total", ("counter", "Sessions with a primary.", gate.permit.sessions())),
+    ]);
+    rows.iter().fold(String::new(), |text, (name, (kind, help, value))| {
+        text + &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
+    })
+}
+
+/// Tell the service manager, if there is one (sd_notify(3)): a datagram to the socket it names.
+fn notify(word: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let told =
+        std::os::unix::net::UnixDatagram::unbound().and_then(|socket| socket.send_to(word.as_bytes(), &path));
+    if let Err(error) = told {
+        tracing::warn!(%error, word, "the service manager was not told");
+    }
+}

@@ -1,0 +1,356 @@
+//! A keeper's eyes and its decision: once every renewal it writes through the active region's front door, tells
+//! the others, reads what they tell, decides, and acts.
+//!
+//! A site at rest costs the store, each second, a report and a read of the others' from every place, and a
+//! look for an open operation from the active region's keepers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Vantage};
+use bascule_core::id::{OperationId, RegionName};
+use bascule_core::manifest::Mode;
+use bascule_core::observation::{ClusterRole, GateState, Observation};
+use bascule_core::operation::{Operation, Outcome};
+use bascule_core::plan::Kind;
+use bascule_core::planner::{self, Assessment, Request};
+use bascule_core::ports::{OpenOperation, StoreError};
+use bascule_core::tenure::{self, Tenure};
+use bascule_core::time::Mono;
+use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
+use tokio::time::{sleep, timeout};
+
+use super::{Keeper, Probed};
+use crate::executor::{self, Control};
+use crate::observer;
+
+/// Between two looks while a tenure stands still: what this adds to a failover is half of it.
+const SUSPICIOUS: Duration = Duration::from_millis(100);
+/// Between two looks at the other region while the last move is not settled: a rewind takes seconds.
+const SETTLING: Duration = Duration::from_secs(2);
+/// After an operation that could not be finished; doubled each time, up to the second.
+const TROUBLE_MIN: Duration = Duration::from_secs(2);
+const TROUBLE_MAX: Duration = Duration::from_secs(60);
+
+/// What a keeper remembers from look to look.
+#[derive(Default)]
+struct Memory {
+    freshness: BTreeMap<Place, Freshness>,
+    reports: Vec<(Place, Report)>,
+    /// The open operation's last sign of life, and since when.
+    beat: Option<(OperationId, u64, u64, Mono)>,
+    told: Option<Mono>,
+    settling: Option<Mono>,
+    /// What the planner said of a failover, and when it was asked.
+    failover: Option<(Mono, Assessment)>,
+    trouble: Option<(Mono, Duration)>,
+}
+
+impl Keeper {
+    pub(super) async fn look_for_ever(&self) {
+        let mut memory = Memory::default();
+        let renew = self.policy.timing().renew;
+        loop {
+            let began = self.world.clock.mono();
+            if let Some(tenure) = self.state.tenure() {
+                self.look(&mut memory, &tenure).await;
+            }
+            let took = self.world.clock.mono().since(began);
+            let every = if self.stands_still() { SUSPICIOUS } else { renew };
+            sleep(every.saturating_sub(took).max(SUSPICIOUS)).await;
+        }
+    }
+
+    /// Whether the tenure was not renewed when it should have been.
+    fn stands_still(&self) -> bool {
+        let (Some(tenure), now) = (self.state.tenure(), self.world.clock.mono()) else { return false };
+        let sight = self.world.sight.saw(&tenure, now);
+        !self.is_in(&tenure.active) && sight.still_for(now) > self.policy.timing().renew * 2
+    }
+
+    fn is_in(&self, region: &RegionName) -> bool {
+        self.place.is_in(region)
+    }
+
+    async fn look(&self, memory: &mut Memory, tenure: &Tenure) {
+        let renew = self.policy.timing().renew;
+        let now = self.world.clock.mono();
+        // While suspicious it looks oftener than it tells.
+        if memory.told.is_none_or(|told| now.since(told) >= renew.saturating_sub(SUSPICIOUS)) {
+            memory.told = Some(now);
+            self.probe(&tenure.active).await;
+            self.tell(tenure).await;
+            self.listen(memory).await;
+        }
+        if let Place::Keeper { region, .. } = &self.place
+            && memory.trouble.is_none_or(|(until, _)| now >= until)
+        {
+            self.decide(memory, tenure, region).await;
+        }
+    }
+
+    /// Write through the active region's front door.
+    async fn probe(&self, active: &RegionName) {
+        let bound = self.policy.timing().renew;
+        let answer = match timeout(bound, self.probe.write_at(active)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} ms", bound.as_millis())),
+        };
+        let now = self.world.clock.mono();
+        let before = self.state.probed().and_then(|probed| probed.failing_since);
+        let probed = match answer {
+            Ok(()) => Probed { writes: Writes::Work, failing_since: None },
+            Err(why) => {
+                let since = before.unwrap_or(now);
+                let for_ms = millis(now.since(since));
+                Probed { writes: Writes::Fail { why, for_ms }, failing_since: Some(since) }
+            }
+        };
+        let fails = probed.failing_since.is_some();
+        self.state.set_probed(Some(probed));
+        if fails && !self.is_in(active) {
+            // How much may be lost is counted from when the region was first seen dark.
+            observer::is_dark(&self.world, active).await;
+        }
+    }
+
+    async fn tell(&self, tenure: &Tenure) {
+        let writes = match self.state.probed() {
+            Some(probed) => probed.writes,
+            None => Writes::NotProbed { why: "it has not looked yet".to_owned() },
+        };
+        let seen = RegionReport { writes, standby: None };
+        let report = Report {
+            count: self.state.looked(),
+            at: self.world.clock.now(),
+            version: self.version.to_owned(),
+            regions: BTreeMap::from([(tenure.active.clone(), seen)]),
+            decision: self.state.decision(),
+        };
+        if let Err(error) = self.world.places.report(&self.place, &report).await {
+            tracing::debug!(%error, "report not stored");
+        }
+    }
+
+    async fn listen(&self, memory: &mut Memory) {
+        match self.world.places.reports().await {
+            Ok(reports) => {
+                let now = self.world.clock.mono();
+                for (place, report) in &reports {
+                    let freshness = memory.freshness.get(place).copied();
+                    let next = freshness.map_or_else(|| Freshness::first(report), |f| f.saw(report, now));
+                    memory.freshness.insert(place.clone(), next);
+                }
+                memory.reports = reports;
+            }
+            // What was heard before grows old by itself.
+            Err(error) => tracing::debug!(%error, "reports not read"),
+        }
+    }
+
+    /// What each place says of a region; its own word is what it saw itself.
+    fn vantages(&self, memory: &Memory, region: &RegionName) -> Vec<Vantage> {
+        let now = self.world.clock.mono();
+        // A report comes every `renew`; two may be missed.
+        let bound = self.policy.timing().renew * 3;
+        let others =
+            memory.reports.iter().filter(|(place, _)| place != &self.place).map(|(place, report)| {
+                let fresh = memory.freshness.get(place).is_some_and(|f| f.is_fresh(now, bound));
+                let writes = report.regions.get(region).map(|seen| seen.writes.clone());
+                Vantage { place: place.clone(), fresh, writes }
+            });
+        let own = self.state.probed().map(|probed| probed.writes);
+        let own = Vantage { place: self.place.clone(), fresh: own.is_some(), writes: own };
+        others.chain([own]).collect()
+    }
+
+    async fn decide(&self, memory: &mut Memory, tenure: &Tenure, here: &RegionName) {
+        let holder = self.is_in(&tenure.active);
+        // At rest nobody but the holder has to know.
+        if !holder && !self.stands_still() {
+            self.say(&Decision::Rest(decision::Rest::Renewed));
+            return;
+        }
+        let Ok(open) = self.open(memory).await else { return };
+        let pause = self.world.places.pause().await.map_err(|error| error.to_string());
+        let vantages = self.vantages(memory, &tenure.active);
+        // One that is younger than a renewal is as good as another.
+        let renew = self.policy.timing().renew;
+        if memory.failover.as_ref().is_some_and(|(at, _)| self.world.clock.mono().since(*at) > renew) {
+            memory.failover = None;
+        }
+        let mut reinstate = None;
+        loop {
+            let now = self.world.clock.mono();
+            let sight = self.world.sight.saw(tenure, now);
+            let decision = decision::decide(&Situation {
+                policy: &self.policy,
+                here,
+                rank: self.rank,
+                tenure,
+                sight: &sight,
+                now,
+                wall: self.world.clock.now(),
+                vantages: &vantages,
+                pause: pause.as_ref().map(Option::as_ref).map_err(String::as_str),
+                open: open.as_ref(),
+                failover: memory.failover.as_ref().map(|(_, assessment)| assessment),
+                reinstate: reinstate.as_ref(),
+            });
+            self.say(&decision);
+            match decision {
+                Decision::Look(Look::Failover) => {
+                    let (_, assessment) = self.assess(Kind::Failover, here).await;
+                    memory.failover = Some((self.world.clock.mono(), assessment));
+                }
+                Decision::Look(Look::Reinstate) => {
+                    if memory.settling.is_some_and(|last| now.since(last) < SETTLING) {
+                        return;
+                    }
+                    memory.settling = Some(now);
+                    let other = self.manifest.other(here);
+                    let (seen, assessment) = self.assess(Kind::Reinstate, other).await;
+                    if follows(&seen, other) {
+                        self.settle(tenure).await;
+                        return;
+                    }
+                    reinstate = Some(assessment);
+                }
+                Decision::Act(act) => {
+                    let failover = memory.failover.take().map(|(_, assessment)| assessment);
+                    self.act(memory, here, act, failover.as_ref(), reinstate.as_ref()).await;
+                    return;
+                }
+                Decision::Rest(_) | Decision::Refuse(_) => return,
+            }
+        }
+    }
+
+    fn say(&self, decision: &Decision) {
+        let word = decision.to_string();
+        // What changes from look to look by its numbers alone is said once.
+        let news = !matches!(decision, Decision::Rest(decision::Rest::NotYet { .. }));
+        if self.state.decided(word.clone()) && news {
+            tracing::info!(decision = word, "decided");
+        }
+    }
+
+    /// The open operation, and for how long its controller has been silent.
+    async fn open(&self, memory: &mut Memory) -> Result<Option<Open>, StoreError> {
+        let open = match self.world.journals.open().await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::debug!(%error, "whether an operation is open is not known");
+                return Err(error);
+            }
+        };
+        let now = self.world.clock.mono();
+        let Some(OpenOperation { header, term, beats }) = open else {
+            memory.beat = None;
+            return Ok(None);
+        };
+        let since = match &memory.beat {
+            Some((id, seen_term, seen_beats, since))
+                if id == &header.id && *seen_term == term.0 && *seen_beats == beats =>
+            {
+                *since
+            }
+            Some(_) | None => now,
+        };
+        memory.beat = Some((header.id.clone(), term.0, beats, since));
+        let silent_for = now.since(since);
+        let past_commit = if silent_for < decision::EXECUTOR_SILENT {
+            false
+        } else {
+            let journal = self.world.journals.read(&header.id).await?;
+            let events = journal.entries.iter().map(|entry| &entry.event);
+            Operation::replay(journal.header.plan, events).is_ok_and(|state| state.past_return().is_some())
+        };
+        Ok(Some(Open { id: header.id, silent_for, past_commit }))
+    }
+
+    async fn assess(&self, kind: Kind, to: &RegionName) -> (Observation, Assessment) {
+        let observation = observer::observe(&self.world).await;
+        let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms: Vec::new() };
+        let assessment = planner::plan(&self.manifest, &observation, &request);
+        (observation, assessment)
+    }
+
+    async fn settle(&self, tenure: &Tenure) {
+        match self.world.tenures.advance(tenure::Event::Settled { epoch: tenure.epoch }).await {
+            Ok(settled) => self.heard(&settled),
+            Err(error) => tracing::warn!(%error, "not recorded that the standby follows"),
+        }
+    }
+
+    async fn act(
+        &self,
+        memory: &mut Memory,
+        here: &RegionName,
+        act: Act,
+        failover: Option<&Assessment>,
+        reinstate: Option<&Assessment>,
+    ) {
+        if self.observe_only || self.policy.mode != Mode::Automatic {
+            return;
+        }
+        self.state.acted();
+        let ended = match &act {
+            Act::Resume(id) => executor::resume(&self.world, id.clone(), self.control()).await,
+            Act::Abort(id) => {
+                let why = "the region it needs is lost".to_owned();
+                executor::abort(&self.world, id.clone(), why, self.control()).await
+            }
+            Act::FailOver => self.begin(failover).await,
+            Act::Reinstate => self.begin(reinstate).await,
+            Act::Release => {
+                tracing::warn!(region = %here, "it can't write: its tenure is not renewed any more");
+                self.released.store(true, std::sync::atomic::Ordering::SeqCst);
+                self.hold.apply(tenure::hold::Event::Released);
+                return;
+            }
+        };
+        match ended {
+            Ok(outcome) => {
+                tracing::info!(?outcome, %act, "ended");
+                memory.trouble = None;
+            }
+            // Another keeper, or a person, was first.
+            Err(executor::Error::Store(error @ (StoreError::Busy(_) | StoreError::Fenced(_)))) => {
+                tracing::info!(%error, %act, "left to another controller");
+            }
+            Err(error) => {
+                let pause = memory.trouble.map_or(TROUBLE_MIN, |(_, last)| (last * 2).min(TROUBLE_MAX));
+                memory.trouble = Some((self.world.clock.mono().plus(pause), pause));
+                tracing::error!(%error, %act, again_in_ms = millis(pause), "not finished");
+            }
+        }
+    }
+
+    async fn begin(&self, assessment: Option<&Assessment>) -> Result<Outcome, executor::Error> {
+        let plan = assessment.and_then(Assessment::runnable).cloned();
+        let plan = plan.ok_or_else(|| StoreError::Unavailable("no plan was drawn".to_owned()))?;
+        let name = format!("{}-{}", plan.kind.as_str(), self.world.clock.now().0);
+        let id = name.parse().map_err(|_| StoreError::Damaged(format!("{name} is no operation id")))?;
+        executor::begin(&self.world, id, plan, self.control()).await
+    }
+
+    fn control(&self) -> Control {
+        let watch = |entry: &bascule_core::ports::Entry| tracing::info!(event = ?entry.event, "journal");
+        Control { watch: std::sync::Arc::new(watch), stop: std::sync::Arc::default() }
+    }
+}
+
+/// Whether a region follows, every member well, and its gate passes users on: protection is back.
+fn follows(seen: &Observation, region: &RegionName) -> bool {
+    let Some(region) = seen.regions.get(region) else { return false };
+    let database = region.database.seen().is_some_and(|database| {
+        let (well, all) = database.well();
+        database.role == ClusterRole::Standby && database.streaming && well == all
+    });
+    database && region.gate.seen().is_some_and(|gate| gate.state == GateState::Remote)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
