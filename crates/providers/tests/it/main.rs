@@ -11,6 +11,7 @@ mod knot;
 mod log;
 mod names;
 mod permit;
+mod permit_frozen;
 mod pool;
 mod postgres;
 mod process;
