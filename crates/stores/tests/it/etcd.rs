@@ -90,9 +90,13 @@ impl Cluster {
         EtcdStore::connect(config, &name()).unwrap()
     }
 
+    /// Until each member answers, so that a test knows which one it speaks to.
     pub async fn until_ready(&self, config: EtcdConfig) {
-        let store = EtcdStore::connect(config, &name()).unwrap();
-        until("the cluster answers", async || store.tenure().await.is_ok()).await;
+        for url in &config.endpoints {
+            let alone = EtcdConfig { endpoints: vec![url.clone()], ..config.clone() };
+            let store = EtcdStore::connect(alone, &name()).unwrap();
+            until("the member answers", async || store.tenure().await.is_ok()).await;
+        }
     }
 
     /// The number of the member that leads.
