@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bascule_core::id::RegionName;
-use bascule_core::manifest::{self, EtcdUser, HttpUrl, Manifest, Region, Store};
+use bascule_core::manifest::{self, EtcdUser, HttpUrl, Manifest, MaxDataLoss, Region, Store};
 use bascule_core::ports::{JournalStore, ReportStore, TenureStore, TenureWatch};
 use bascule_engine::world::{RegionPorts, SharedSight, SystemClock, World};
 use bascule_providers::Secret;
@@ -16,7 +16,7 @@ use bascule_providers::dns::{DnsConfig, DnsNames};
 use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor, HttpProbe};
 use bascule_providers::haproxy::{GateConfig, HaproxyGate};
 use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
-use bascule_providers::permit::PermitConfig;
+use bascule_providers::permit::{Ahead, PermitConfig};
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
 use bascule_stores::{EtcdClient, EtcdConfig, EtcdLogin, EtcdStore, EtcdTls, SqliteStore};
 
@@ -99,18 +99,7 @@ fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Res
     let manifest = &site.manifest;
     let here = manifest.region(name).context("the manifest has both regions")?;
     let there = manifest.region(manifest.other(name)).context("the manifest has both regions")?;
-    let cluster = PatroniCluster::new(
-        PatroniConfig {
-            members: members(here),
-            peers: members(there),
-            database: manifest.database.name.clone(),
-            user: manifest.database.user.clone(),
-            password: Secret::new(site.secret(&manifest.database.password_file)?),
-            patroni_user: manifest.database.patroni_user.clone(),
-            patroni_password: Secret::new(site.secret(&manifest.database.patroni_password_file)?),
-        },
-        http.clone(),
-    );
+    let cluster = PatroniCluster::new(patroni(site, here, there)?, http.clone());
     let gate = HaproxyGate::new(
         GateConfig {
             admin: here.load_balancer.admin,
@@ -145,6 +134,28 @@ fn members(region: &Region) -> Vec<MemberEndpoint> {
     region.database.members.iter().map(endpoint).collect()
 }
 
+/// A region's database cluster.
+pub fn cluster(site: &Site, name: &RegionName) -> anyhow::Result<PatroniCluster> {
+    let manifest = &site.manifest;
+    let here = manifest.region(name).context("the manifest has both regions")?;
+    let there = manifest.region(manifest.other(name)).context("the manifest has both regions")?;
+    let http = http_client().context("can't set HTTP up")?;
+    Ok(PatroniCluster::new(patroni(site, here, there)?, http))
+}
+
+fn patroni(site: &Site, here: &Region, there: &Region) -> anyhow::Result<PatroniConfig> {
+    let database = &site.manifest.database;
+    Ok(PatroniConfig {
+        members: members(here),
+        peers: members(there),
+        database: database.name.clone(),
+        user: database.user.clone(),
+        password: Secret::new(site.secret(&database.password_file)?),
+        patroni_user: database.patroni_user.clone(),
+        patroni_password: Secret::new(site.secret(&database.patroni_password_file)?),
+    })
+}
+
 /// How a keeper writes through each region's front door.
 pub fn probe(site: &Site, within: Duration) -> anyhow::Result<HttpProbe> {
     let url = &site.manifest.front_door.url;
@@ -154,14 +165,28 @@ pub fn probe(site: &Site, within: Duration) -> anyhow::Result<HttpProbe> {
 }
 
 /// Whom a keeper of a region confirms commits to.
-pub fn permit(site: &Site, region: &RegionName, application: &str) -> anyhow::Result<PermitConfig> {
+pub fn permit(
+    site: &Site,
+    region: &RegionName,
+    application: &str,
+    loss: MaxDataLoss,
+) -> anyhow::Result<PermitConfig> {
     let manifest = &site.manifest;
+    let ahead = match loss {
+        MaxDataLoss::Unlimited => Ahead::Unlimited,
+        MaxDataLoss::Bytes(bytes) => {
+            let other = manifest.region(manifest.other(region)).context("the manifest has both regions")?;
+            let peers = other.database.members.iter().map(|member| member.name.clone()).collect();
+            Ahead::Bytes { bytes, peers }
+        }
+    };
     Ok(PermitConfig {
         members: members(manifest.region(region).context("the manifest has both regions")?),
         database: manifest.database.name.clone(),
         user: manifest.database.user.clone(),
         password: Secret::new(site.secret(&manifest.database.password_file)?),
         application: application.to_owned(),
+        ahead,
     })
 }
 

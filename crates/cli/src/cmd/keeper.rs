@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use axum::extract::State as Shared;
@@ -16,7 +15,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use bascule_core::id::{MemberName, RegionName};
-use bascule_core::manifest::{Automatic, MaxDataLoss};
+use bascule_core::manifest::Automatic;
 use bascule_core::vantage::Place;
 use bascule_engine::keeper::{Keeper, Settings, SharedHold, State};
 use bascule_providers::permit::{self, PermitState};
@@ -45,7 +44,7 @@ pub struct Args {
 }
 
 /// The names by which a region's keepers confirm, in the manifest's order: `synchronous_standby_names` has both.
-const APPLICATIONS: [&str; 2] = ["bascule_a", "bascule_b"];
+pub const PERMITS: [&str; 2] = ["bascule_a", "bascule_b"];
 
 /// Who this process is.
 struct Post {
@@ -131,21 +130,12 @@ struct Gate {
     permit: Arc<PermitState>,
 }
 
-/// A hold, and up to where it may be confirmed.
-struct Confirming {
-    hold: SharedHold,
-    /// How far the other region is, and how many bytes a commit may be ahead of it.
-    bound: Option<(Arc<AtomicU64>, u64)>,
-}
+/// What the permit asks of the hold.
+struct Confirming(SharedHold);
 
 impl permit::Hold for Confirming {
     fn is_open(&self) -> bool {
-        self.hold.is_open().is_some()
-    }
-
-    fn limit(&self) -> Option<u64> {
-        let (flushed, bytes) = self.bound.as_ref()?;
-        Some(flushed.load(Ordering::SeqCst).saturating_add(*bytes))
+        self.0.is_open().is_some()
     }
 }
 
@@ -156,29 +146,14 @@ fn permit(site: &Site, post: &Post, policy: &Automatic, gate: &Gate) -> anyhow::
     let Place::Keeper { region, .. } = &post.place else {
         return Ok(Box::pin(std::future::pending()));
     };
-    let application = usize::try_from(post.rank).ok().and_then(|rank| APPLICATIONS.get(rank)).copied();
+    let application = usize::try_from(post.rank).ok().and_then(|rank| PERMITS.get(rank)).copied();
     let Some(application) = application else {
         tracing::info!("a third keeper confirms nothing: the database asks for two by name");
         return Ok(Box::pin(std::future::pending()));
     };
-    let config = wiring::permit(site, region, application)?;
-    let mut bound = None;
-    let mut lag: Task = Box::pin(std::future::pending());
-    if let MaxDataLoss::Bytes(bytes) = policy.max_data_loss {
-        let flushed = Arc::new(AtomicU64::new(0));
-        let other =
-            site.manifest.region(site.manifest.other(region)).context("a manifest has two regions")?;
-        let peers = other.database.members.iter().map(|member| member.name.to_string()).collect();
-        // Its session is no receiver, and must not be taken for one.
-        let asking = permit::PermitConfig { application: "bascule_lag".to_owned(), ..config.clone() };
-        lag = Box::pin(permit::lag::follow(asking, peers, flushed.clone()));
-        bound = Some((flushed, bytes));
-    }
-    let hold = Arc::new(Confirming { hold: gate.hold.clone(), bound });
-    let confirm = permit::run(config, hold, gate.permit.clone());
-    Ok(Box::pin(async move {
-        tokio::join!(confirm, lag);
-    }))
+    let config = wiring::permit(site, region, application, policy.max_data_loss)?;
+    let hold = Arc::new(Confirming(gate.hold.clone()));
+    Ok(Box::pin(permit::run(config, hold, gate.permit.clone())))
 }
 
 /// A thread and a runtime of their own. The answer is why they ended, which they do not by themselves.

@@ -9,9 +9,13 @@
 //! it then sends covers only commits that were made before it slept, when the hold was open; any later one
 //! needs another confirmation, and that question is asked anew.
 //!
-//! When the hold closes it leaves, since a primary that is stopped waits for connected receivers.
+//! When the hold closes it leaves, since a primary that is stopped waits for connected receivers. For the same
+//! reason it leaves when the other region's lag keeps it from confirming for long, and comes back at once.
+//!
+//! Leaves out: a client's cancel request ends a commit's wait with a warning, not an error (PostgreSQL 15
+//! manual, section 27.2.8.3); the database admits clients through the gated path only.
 
-pub mod lag;
+mod lag;
 mod wire;
 
 use std::io;
@@ -19,25 +23,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bascule_core::id::MemberName;
 use bytes::{Buf as _, Bytes};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::Secret;
 use crate::patroni::MemberEndpoint;
 use crate::sql::Login;
+use lag::Lag;
 use wire::{Message, Wire};
 
-/// Between two attempts to find a primary. A user may be waiting for it: after a promotion each of three
-/// members is asked so often until one says that it is no standby any more.
+/// Between two looks at a closed hold, and at one that may close while a primary is looked for.
 const AGAIN: Duration = Duration::from_millis(25);
-/// After so many failed attempts in a row (5 s) the region has no primary, and nobody waits any more.
-const EAGER_MAX: u32 = 200;
-/// And then between two attempts.
+/// Between two questions to a member whether it is a primary now; a user may be waiting for it. The session is
+/// kept, so a question costs the member a tenth of a millisecond, while a log-in costs it a fork and five.
+const POLL: Duration = Duration::from_millis(10);
+/// Between two attempts to log in to a member that can't be reached.
+const RETRY: Duration = Duration::from_millis(100);
+/// After this time without a primary in the region nobody waits any more.
+const EAGER: Duration = Duration::from_secs(5);
+/// And then between two questions.
 const PATIENT: Duration = Duration::from_millis(250);
 /// How often a hold that closed while nothing came in is noticed, and the last position said again: a tenth of
 /// the time after which a primary in the lab gives up on a receiver (`wal_sender_timeout`, 5 s).
 const LOOK: Duration = Duration::from_millis(500);
+/// How long the other region may keep it from confirming before it leaves and comes back: a primary that is
+/// being stopped waits no longer than that.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// Whom to confirm to, and as whom.
 #[derive(Debug, Clone)]
@@ -52,20 +65,35 @@ pub struct PermitConfig {
     pub password: Secret,
     /// The name in `synchronous_standby_names`.
     pub application: String,
+    /// How far the region may be ahead of the other one.
+    pub ahead: Ahead,
+}
+
+/// How far a region may be ahead of its standby.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ahead {
+    /// As far as it gets.
+    Unlimited,
+    /// By so many bytes of the log.
+    Bytes {
+        /// What is not confirmed before the standby has flushed all but so many bytes; 0: all of it.
+        bytes: u64,
+        /// The names under which the standby region's members follow.
+        peers: Vec<MemberName>,
+    },
 }
 
 /// What a permit needs to know of its keeper.
 pub trait Hold: Send + Sync + 'static {
     /// Whether writes may pass at this instant.
     fn is_open(&self) -> bool;
-    /// Up to where they may be confirmed at most; none: as far as the log has come in.
-    fn limit(&self) -> Option<u64>;
 }
 
 /// What a permit did, for metrics.
 #[derive(Debug, Default)]
 pub struct PermitState {
     streaming: AtomicBool,
+    received: AtomicU64,
     confirmed: AtomicU64,
     sessions: AtomicU64,
 }
@@ -83,6 +111,12 @@ impl PermitState {
         self.confirmed.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the log that came in and are not confirmed: what waits for the other region.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u64 {
+        self.received.load(Ordering::Relaxed).saturating_sub(self.confirmed())
+    }
+
     /// Sessions it has had.
     #[must_use]
     pub fn sessions(&self) -> u64 {
@@ -92,45 +126,26 @@ impl PermitState {
 
 /// Confirm for as long as this is polled.
 pub async fn run(config: PermitConfig, hold: Arc<dyn Hold>, state: Arc<PermitState>) {
-    let mut failed = 0_u32;
     loop {
         if !hold.is_open() {
-            failed = 0;
             sleep(AGAIN).await;
             continue;
         }
-        match connect(&config).await {
-            Ok((wire, from)) => {
-                failed = 0;
-                state.sessions.fetch_add(1, Ordering::Relaxed);
-                state.streaming.store(true, Ordering::Relaxed);
-                let ended = confirm(wire, from, hold.as_ref(), &state).await;
-                state.streaming.store(false, Ordering::Relaxed);
-                match ended {
-                    Ok(()) => tracing::info!(permit = config.application, "closed"),
-                    Err(error) => tracing::warn!(permit = config.application, %error, "session ended"),
-                }
-            }
-            Err(why) => {
-                failed = failed.saturating_add(1);
-                if failed == EAGER_MAX {
-                    tracing::warn!(permit = config.application, why, "no primary to confirm to");
-                }
-                sleep(if failed < EAGER_MAX { AGAIN } else { PATIENT }).await;
+        let Some((wire, login)) = find(&config, hold.as_ref()).await else { continue };
+        match stream(&config, wire, login, hold.as_ref(), &state).await {
+            Ok(()) => tracing::info!(permit = config.application, "closed"),
+            Err(error) => {
+                tracing::warn!(permit = config.application, %error, "session ended");
+                // A member that ends each session at once is not asked in a circle.
+                sleep(POLL).await;
             }
         }
     }
 }
 
-/// A stream from the primary, and the position it begins at.
-async fn connect(config: &PermitConfig) -> Result<(Wire, u64), String> {
-    let mut wire = connect_sql(config).await?;
-    let begun = begin(&mut wire).await.map_err(|error| error.to_string())?;
-    Ok((wire, begun))
-}
-
-/// Ask all members at once; the one that is no standby is it.
-async fn connect_sql(config: &PermitConfig) -> Result<Wire, String> {
+/// Ask all members at once, until one is no standby; none once the hold is closed.
+async fn find(config: &PermitConfig, hold: &dyn Hold) -> Option<(Wire, Login)> {
+    let begun = Instant::now();
     let mut asks = JoinSet::new();
     for member in &config.members {
         let login = Login {
@@ -140,60 +155,104 @@ async fn connect_sql(config: &PermitConfig) -> Result<Wire, String> {
             password: config.password.clone(),
         };
         let application = config.application.clone();
-        asks.spawn(async move { primary(&login, &application).await });
+        asks.spawn(async move { (primary(&login, &application, begun).await, login) });
     }
-    let mut why = "the region has no members".to_owned();
-    while let Some(joined) = asks.join_next().await {
-        match joined {
-            Ok(Ok(Some(found))) => return Ok(found),
-            Ok(Ok(None)) => why = "every member that answers is a standby".to_owned(),
-            Ok(Err(error)) => why = error.to_string(),
-            Err(error) => why = error.to_string(),
+    let mut warned = false;
+    while hold.is_open() {
+        match timeout(AGAIN, asks.join_next()).await {
+            Ok(Some(Ok(found))) => return Some(found),
+            // It panicked, or there are no members at all: the others are still asked.
+            Ok(Some(Err(_)) | None) => sleep(RETRY).await,
+            Err(_) => {}
+        }
+        if begun.elapsed() > EAGER && !warned {
+            warned = true;
+            tracing::warn!(permit = config.application, "no primary to confirm to");
         }
     }
-    Err(why)
+    None
 }
 
-async fn primary(login: &Login, application: &str) -> io::Result<Option<Wire>> {
-    let mut wire = Wire::open(login, application).await?;
-    let role = wire.ask("SELECT pg_is_in_recovery()").await?;
-    Ok((role.first() == Some(&Some("f".to_owned()))).then_some(wire))
+/// A session with a member, once it is no standby. One that has not begun to stream survives the promotion,
+/// and a server that stops does not wait for it.
+async fn primary(login: &Login, application: &str, begun: Instant) -> Wire {
+    loop {
+        let error = match Wire::open(login, application).await {
+            Ok(mut wire) => loop {
+                match wire.ask("SELECT pg_is_in_recovery()").await {
+                    Ok(row) if row.first() == Some(&Some("f".to_owned())) => return wire,
+                    Ok(_) => sleep(if begun.elapsed() < EAGER { POLL } else { PATIENT }).await,
+                    Err(error) => break error,
+                }
+            },
+            Err(error) => error,
+        };
+        tracing::debug!(at = %login.at, %error, "not asked");
+        sleep(if begun.elapsed() < EAGER { RETRY } else { PATIENT }).await;
+    }
 }
 
-async fn begin(wire: &mut Wire) -> io::Result<u64> {
+/// Stream from where the primary's log ends now, and confirm.
+async fn stream(
+    config: &PermitConfig,
+    mut wire: Wire,
+    login: Login,
+    hold: &dyn Hold,
+    state: &PermitState,
+) -> io::Result<()> {
     let system = wire.ask("IDENTIFY_SYSTEM").await?;
     let [_, Some(timeline), Some(lsn), ..] = &system[..] else {
         return Err(io::Error::other("it does not say where its log is"));
     };
-    let from = parse_lsn(lsn).ok_or_else(|| io::Error::other(format!("{lsn:?} is no position")))?;
+    let from = lag::parse_lsn(lsn).ok_or_else(|| io::Error::other(format!("{lsn:?} is no position")))?;
     wire.stream_from(lsn, timeline).await?;
-    Ok(from)
-}
-
-fn parse_lsn(text: &str) -> Option<u64> {
-    text.parse::<bascule_core::position::Lsn>().ok().map(|lsn| lsn.0)
+    let lag = Lag::follow(&config.ahead, login, from);
+    state.sessions.fetch_add(1, Ordering::Relaxed);
+    state.streaming.store(true, Ordering::Relaxed);
+    let ended = confirm(wire, from, lag, hold, state).await;
+    state.streaming.store(false, Ordering::Relaxed);
+    ended
 }
 
 /// Until the hold closes, which is no error, or the session ends.
-async fn confirm(mut wire: Wire, from: u64, hold: &dyn Hold, state: &PermitState) -> io::Result<()> {
-    let mut received = from;
+async fn confirm(
+    mut wire: Wire,
+    from: u64,
+    mut lag: Lag,
+    hold: &dyn Hold,
+    state: &PermitState,
+) -> io::Result<()> {
+    let (mut received, mut sent) = (from, 0);
+    let mut stalled: Option<Instant> = None;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let more = tokio::select! {
+        let mut more = tokio::select! {
             message = wire.message() => seen(&message?, &mut received)?,
+            () = lag.moved() => true,
             _ = looks.tick() => true,
         };
+        while let Some(message) = wire.buffered()? {
+            more |= seen(&message, &mut received)?;
+        }
         if !more {
             continue;
         }
-        let upto = hold.limit().map_or(received, |limit| limit.min(received));
+        lag.received(received);
+        state.received.store(received, Ordering::Relaxed);
+        let upto = received.min(lag.allowed()).max(sent);
+        let confirmation = wire::confirmation(upto);
         // Asked last: whatever was slow before this line was slow before the question.
         if !hold.is_open() {
             return Ok(());
         }
-        wire.confirm(upto).await?;
+        wire.send_now(&confirmation)?;
+        stalled = (upto < received).then(|| stalled.filter(|_| upto == sent).unwrap_or_else(Instant::now));
+        sent = upto;
         state.confirmed.store(upto, Ordering::Relaxed);
+        if stalled.is_some_and(|since| since.elapsed() > STALLED) {
+            return Err(io::Error::other("the other region's standby does not follow: commits wait for it"));
+        }
     }
 }
 

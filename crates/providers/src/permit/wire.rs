@@ -137,20 +137,14 @@ impl Wire {
         self.send(&out).await
     }
 
-    /// Say that the log is safe up to here (a "standby status update").
-    pub(super) async fn confirm(&mut self, lsn: u64) -> io::Result<()> {
-        let mut out = BytesMut::with_capacity(39);
-        out.put_u8(b'd');
-        // The length counts itself; then `r`, three positions, a time, and whether an answer is wanted.
-        out.put_i32(4 + 1 + 3 * 8 + 8 + 1);
-        out.put_u8(b'r');
-        for _ in ["written", "flushed", "applied"] {
-            out.put_u64(lsn);
+    /// Write a confirmation at this instant, or not at all: one that waited for room in the socket's buffer would
+    /// be sent when it may be true no longer. That it finds no room is the end of the session.
+    pub(super) fn send_now(&self, confirmation: &[u8]) -> io::Result<()> {
+        let written = self.stream.try_write(confirmation)?;
+        if written == confirmation.len() {
+            return Ok(());
         }
-        // The time is shown to people only.
-        out.put_i64(0);
-        out.put_u8(0);
-        self.send(&out).await
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "the socket took only a part of a confirmation"))
     }
 
     async fn send(&mut self, out: &[u8]) -> io::Result<()> {
@@ -160,15 +154,20 @@ impl Wire {
     /// The next message. Nothing is lost if the caller stops waiting. An error of the server's is an error.
     pub(super) async fn message(&mut self) -> io::Result<Message> {
         loop {
-            if let Some(message) = self.parse()? {
-                if message.tag == b'E' {
-                    return Err(io::Error::other(error_text(&message.body)));
-                }
+            if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
             if self.stream.read_buf(&mut self.inbox).await? == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up"));
             }
+        }
+    }
+
+    /// The next message, if it is here already. An error of the server's is an error.
+    pub(super) fn buffered(&mut self) -> io::Result<Option<Message>> {
+        match self.parse()? {
+            Some(message) if message.tag == b'E' => Err(io::Error::other(error_text(&message.body))),
+            message => Ok(message),
         }
     }
 
@@ -186,6 +185,22 @@ impl Wire {
         whole.advance(5);
         Ok(Some(Message { tag, body: whole }))
     }
+}
+
+/// That the log is safe up to here (a "standby status update").
+pub(super) fn confirmation(lsn: u64) -> BytesMut {
+    let mut out = BytesMut::with_capacity(39);
+    out.put_u8(b'd');
+    // The length counts itself; then `r`, three positions, a time, and whether an answer is wanted.
+    out.put_i32(4 + 1 + 3 * 8 + 8 + 1);
+    out.put_u8(b'r');
+    for _ in ["written", "flushed", "applied"] {
+        out.put_u64(lsn);
+    }
+    // The time is shown to people only.
+    out.put_i64(0);
+    out.put_u8(0);
+    out
 }
 
 /// Columns of a row, as text.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bascule_providers::Secret;
 use bascule_providers::patroni::MemberEndpoint;
-use bascule_providers::permit::{self, Hold, PermitConfig, PermitState};
+use bascule_providers::permit::{self, Ahead, Hold, PermitConfig, PermitState};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -22,13 +22,11 @@ struct Until {
     began: Instant,
     /// Microseconds after `began`.
     until: AtomicU64,
-    limit: AtomicU64,
 }
 
 impl Until {
     fn new() -> Arc<Self> {
-        let (until, limit) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        Arc::new(Self { began: Instant::now(), until, limit })
+        Arc::new(Self { began: Instant::now(), until: AtomicU64::new(0) })
     }
 
     fn opens_for(&self, span: Duration) {
@@ -45,10 +43,6 @@ impl Hold for Until {
     fn is_open(&self) -> bool {
         Instant::now() < self.ends()
     }
-    fn limit(&self) -> Option<u64> {
-        let limit = self.limit.load(Ordering::SeqCst);
-        (limit != u64::MAX).then_some(limit)
-    }
 }
 
 struct Permit {
@@ -59,6 +53,10 @@ struct Permit {
 
 impl Permit {
     fn to(servers: &[&Postgres]) -> Self {
+        Self::ahead(servers, Ahead::Unlimited)
+    }
+
+    fn ahead(servers: &[&Postgres], ahead: Ahead) -> Self {
         let members = servers.iter().enumerate().map(|(n, server)| MemberEndpoint {
             name: format!("db{n}").parse().unwrap(),
             postgres: ([127, 0, 0, 1], server.port).into(),
@@ -70,6 +68,7 @@ impl Permit {
             user: "postgres".to_owned(),
             password: Secret::new(PASSWORD.to_owned()),
             application: "bascule_a".to_owned(),
+            ahead,
         };
         let (hold, state) = (Until::new(), Arc::new(PermitState::default()));
         let task = tokio::spawn(permit::run(config, hold.clone(), state.clone()));
@@ -190,16 +189,39 @@ async fn the_permit_follows_a_promotion() {
 }
 
 #[tokio::test]
-async fn a_commit_waits_until_the_limit_is_past_it() {
+async fn a_commit_waits_for_the_other_region_where_nothing_may_be_lost() {
     let primary = guarded().await;
-    let permit = Permit::to(&[&primary]);
-    permit.hold.limit.store(0, Ordering::SeqCst);
+    // What pg_basebackup writes: the receiver's default name.
+    let ahead = Ahead::Bytes { bytes: 0, peers: vec!["walreceiver".parse().unwrap()] };
+    let permit = Permit::ahead(&[&primary], ahead);
     permit.hold.opens_for(Duration::from_secs(60));
     permit.streams().await;
     let session = primary.session().await;
     let mut waiting =
         tokio::spawn(async move { session.batch_execute("INSERT INTO pulse DEFAULT VALUES").await });
     assert!(timeout(HANGS, &mut waiting).await.is_err(), "the other region has not got it");
-    permit.hold.limit.store(u64::MAX, Ordering::SeqCst);
-    timeout(SOON, waiting).await.expect("it is looked at again by itself").unwrap().unwrap();
+    let mut standby = primary.standby().await;
+    timeout(SOON, waiting).await.expect("the standby has it now").unwrap().unwrap();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert!(commits(&primary).await);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "a limit is looked at when it moves: {:?}",
+        begun.elapsed()
+    );
+    standby.stop().await;
+    assert!(!commits(&primary).await, "it is alone again");
+}
+
+#[tokio::test]
+async fn a_primary_whose_commits_wait_for_the_other_region_can_be_stopped() {
+    let mut primary = guarded().await;
+    let ahead = Ahead::Bytes { bytes: 0, peers: vec!["nobody".parse().unwrap()] };
+    let permit = Permit::ahead(&[&primary], ahead);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(!commits(&primary).await);
+    timeout(SOON, primary.stop()).await.expect("it is not waited for");
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bascule_providers::Secret;
 use bascule_providers::patroni::MemberEndpoint;
-use bascule_providers::permit::{self, Hold, PermitConfig, PermitState};
+use bascule_providers::permit::{self, Ahead, Hold, PermitConfig, PermitState};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{sleep_until, timeout};
@@ -38,9 +38,6 @@ impl Hold for Until {
     fn is_open(&self) -> bool {
         boot_ms() < self.0
     }
-    fn limit(&self) -> Option<u64> {
-        None
-    }
 }
 
 /// Confirm until the parent kills this process.
@@ -56,6 +53,7 @@ async fn be_the_child(role: &str) {
         user: "postgres".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
         application: "bascule_a".to_owned(),
+        ahead: Ahead::Unlimited,
     };
     permit::run(config, Arc::new(Until(until.parse().unwrap())), Arc::new(PermitState::default())).await;
 }
