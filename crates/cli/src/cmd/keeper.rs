@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::State as Shared;
@@ -76,7 +77,7 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
         let listener = std::net::TcpListener::bind(post.address)
             .with_context(|| format!("listen on {}", post.address))?;
         let gate = Gate {
-            place: post.place.to_string(),
+            place: post.place.clone(),
             hold: keeper.hold(),
             state: keeper.state(),
             permit: Arc::default(),
@@ -84,23 +85,55 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
         let permit = permit(site, &post, &policy, &gate)?;
         let served = serve_apart(listener, gate, permit)?;
         notify("READY=1");
-        let stopped = async {
-            let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-            tokio::select! {
-                _ = term.recv() => anyhow::Ok(()),
-                interrupt = tokio::signal::ctrl_c() => Ok(interrupt?),
-            }
-        };
         tokio::select! {
             () = keeper.run() => {}
-            stopped = stopped => stopped?,
+            // In one task with the keeper: if its loops stall, so does this.
+            () = watchdog() => {}
+            stopped = stopped(&keeper) => stopped?,
             ended = served => return ended.context("the gate's thread is gone")?,
         }
-        // The region's other keeper renews and confirms by itself: nothing has to be handed over.
-        notify("STOPPING=1");
         tracing::info!("keeper stops");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// An operation takes 2 s, or as long as its steps may take: a rewind a minute. The unit's `TimeoutStopSec` and the
+/// pod's `terminationGracePeriodSeconds` are longer.
+const FINISH_WITHIN: Duration = Duration::from_secs(60);
+
+/// Wait to be told to stop, and then for what is under way. Nothing has to be handed over: the region's other
+/// keeper renews and confirms by itself, and an operation that is not finished in time is taken over.
+async fn stopped(keeper: &Keeper) -> anyhow::Result<()> {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        interrupt = tokio::signal::ctrl_c() => interrupt?,
+    }
+    notify("STOPPING=1");
+    keeper.stop();
+    let state = keeper.state();
+    let idle = async {
+        while state.is_acting() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(FINISH_WITHIN, idle).await.is_err() {
+        tracing::warn!("an operation under way is left to another controller");
+    }
+    Ok(())
+}
+
+/// Tell the service manager at half of the interval it wants (sd_watchdog_enabled(3)) that the loops run.
+async fn watchdog() {
+    let wanted = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
+    let Some(every) = wanted.map(|micros: u64| Duration::from_micros(micros / 2)) else {
+        return std::future::pending().await;
+    };
+    loop {
+        notify("WATCHDOG=1");
+        // Not oftener than is of use, whatever is asked for.
+        tokio::time::sleep(every.max(Duration::from_millis(100))).await;
+    }
 }
 
 fn post(site: &Site, args: &Args) -> anyhow::Result<Post> {
@@ -124,7 +157,7 @@ fn post(site: &Site, args: &Args) -> anyhow::Result<Post> {
 /// What the permit and the gate's answers ask.
 #[derive(Clone)]
 struct Gate {
-    place: String,
+    place: Place,
     hold: SharedHold,
     state: Arc<State>,
     permit: Arc<PermitState>,
@@ -191,7 +224,21 @@ fn router(gate: Gate) -> Router {
 async fn answer(Shared(gate): Shared<Gate>) -> impl IntoResponse {
     match gate.hold.is_open() {
         Some(epoch) => (StatusCode::OK, format!("open, epoch {epoch}\n")),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "closed\n".to_owned()),
+        None => (StatusCode::SERVICE_UNAVAILABLE, format!("closed: {}\n", why_closed(&gate))),
+    }
+}
+
+fn why_closed(gate: &Gate) -> String {
+    let region = match &gate.place {
+        Place::Keeper { region, .. } => region,
+        Place::Witness => return "the witness keeps no gate".to_owned(),
+    };
+    match gate.state.tenure() {
+        None => "the store has not answered yet, or the site has not been founded".to_owned(),
+        Some(tenure) if &tenure.active != region => {
+            format!("{} is active in epoch {}", tenure.active, tenure.epoch)
+        }
+        Some(tenure) => format!("the tenure of epoch {} was not renewed in time", tenure.epoch),
     }
 }
 
@@ -207,12 +254,13 @@ struct Status {
     decision: Option<String>,
     writes: Option<bascule_core::vantage::Writes>,
     confirming: bool,
+    acting: bool,
 }
 
 async fn status(Shared(gate): Shared<Gate>) -> Json<Status> {
     let tenure = gate.state.tenure();
     Json(Status {
-        place: gate.place.clone(),
+        place: gate.place.to_string(),
         open: gate.hold.is_open().map(|epoch| epoch.0),
         open_for_ms: gate.hold.left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         epoch: tenure.as_ref().map(|t| t.epoch.0),
@@ -221,6 +269,7 @@ async fn status(Shared(gate): Shared<Gate>) -> Json<Status> {
         decision: gate.state.decision(),
         writes: gate.state.probed().map(|probed| probed.writes),
         confirming: gate.permit.is_streaming(),
+        acting: gate.state.is_acting(),
     })
 }
 
@@ -240,6 +289,10 @@ async fn metrics(Shared(gate): Shared<Gate>) -> String {
             "bascule_permit_streaming",
             ("gauge", "Whether it confirms commits.", u64::from(gate.permit.is_streaming())),
         ),
+        (
+            "bascule_permit_unconfirmed_bytes",
+            ("gauge", "Log that waits for the other region.", gate.permit.unconfirmed()),
+        ),
         ("bascule_permit_sessions_total", ("counter", "Sessions with a primary.", gate.permit.sessions())),
     ]);
     rows.iter().fold(String::new(), |text, (name, (kind, help, value))| {
@@ -249,9 +302,17 @@ async fn metrics(Shared(gate): Shared<Gate>) -> String {
 
 /// Tell the service manager, if there is one (sd_notify(3)): a datagram to the socket it names.
 fn notify(word: &str) {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let told =
-        std::os::unix::net::UnixDatagram::unbound().and_then(|socket| socket.send_to(word.as_bytes(), &path));
+    let told = UnixDatagram::unbound().and_then(|socket| {
+        // A path that begins with @ is a name in the abstract namespace (unix(7)).
+        match path.as_encoded_bytes().strip_prefix(b"@") {
+            Some(name) => socket.send_to_addr(word.as_bytes(), &SocketAddr::from_abstract_name(name)?),
+            None => socket.send_to(word.as_bytes(), &path),
+        }
+    });
     if let Err(error) = told {
         tracing::warn!(%error, word, "the service manager was not told");
     }

@@ -291,10 +291,11 @@ impl Keeper {
         failover: Option<&Assessment>,
         reinstate: Option<&Assessment>,
     ) {
-        if self.observe_only || self.policy.mode != Mode::Automatic {
+        let stopping = self.stopping.load(std::sync::atomic::Ordering::SeqCst);
+        if stopping || self.observe_only || self.policy.mode != Mode::Automatic {
             return;
         }
-        self.state.acted();
+        let _acting = self.state.acting();
         let ended = match &act {
             Act::Resume(id) => executor::resume(&self.world, id.clone(), self.control()).await,
             Act::Abort(id) => {

@@ -51,6 +51,8 @@ pub struct Keeper {
     renew_now: Arc<Notify>,
     /// It has let go by itself, until the tenure changes.
     released: Arc<AtomicBool>,
+    /// It is about to end, and begins nothing any more.
+    stopping: Arc<AtomicBool>,
     version: &'static str,
 }
 
@@ -92,6 +94,7 @@ impl Keeper {
             state: Arc::new(State::default()),
             renew_now: Arc::new(Notify::new()),
             released: Arc::new(AtomicBool::new(false)),
+            stopping: Arc::new(AtomicBool::new(false)),
             version,
         }
     }
@@ -106,6 +109,11 @@ impl Keeper {
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         self.state.clone()
+    }
+
+    /// Begin nothing any more by itself; what is under way goes on, as do renewals and looks.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
     }
 
     /// Keep, for as long as this is polled.

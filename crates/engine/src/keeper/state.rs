@@ -1,6 +1,6 @@
 //! What a keeper knows, for its own loops, for people and for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bascule_core::tenure::Tenure;
@@ -30,6 +30,16 @@ pub struct State {
     renewals: AtomicU64,
     looks: AtomicU64,
     acts: AtomicU64,
+    acting: AtomicBool,
+}
+
+/// Something done by itself is under way.
+pub(super) struct Acting<'a>(&'a State);
+
+impl Drop for Acting<'_> {
+    fn drop(&mut self) {
+        self.0.acting.store(false, Ordering::SeqCst);
+    }
 }
 
 impl State {
@@ -87,8 +97,17 @@ impl State {
         self.looks.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn acted(&self) {
+    /// It acts until this is dropped.
+    pub(super) fn acting(&self) -> Acting<'_> {
         self.acts.fetch_add(1, Ordering::Relaxed);
+        self.acting.store(true, Ordering::SeqCst);
+        Acting(self)
+    }
+
+    /// Whether an operation of its own is under way.
+    #[must_use]
+    pub fn is_acting(&self) -> bool {
+        self.acting.load(Ordering::SeqCst)
     }
 
     /// Renewals, looks and acts so far.
