@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bascule_core::manifest::{Manifest, ManifestErrors};
+use bascule_lab::INSIDE_LAB;
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
-
-/// Set in the environment of a command that has entered the lab's network already.
-const INSIDE: &str = "BASCULE_INSIDE_LAB";
 
 /// A manifest and the folder it stands in.
 pub struct Site {
@@ -69,11 +67,11 @@ impl Site {
     /// lab's addresses exist only in its own network namespaces.
     pub fn enter_lab(&self) -> anyhow::Result<()> {
         let here = self.folder.as_os_str();
-        if self.manifest.lab.is_none() || std::env::var_os(INSIDE).as_deref() == Some(here) {
+        if self.manifest.lab.is_none() || std::env::var_os(INSIDE_LAB).as_deref() == Some(here) {
             return Ok(());
         }
         let mut command = bascule_lab::enter_command(&self.folder, "clients")?;
-        command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(INSIDE, here);
+        command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(INSIDE_LAB, here);
         let error = std::os::unix::process::CommandExt::exec(&mut command);
         Err(error).context("can't enter the lab's network")
     }

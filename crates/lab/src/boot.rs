@@ -16,7 +16,7 @@ use crate::enter::Privilege;
 use crate::layout::{self, INSIDE};
 use crate::net;
 use crate::part::PartKind;
-use crate::plan::{LabPlan, Place, Region};
+use crate::plan::{LabMode, LabPlan, Place, Region};
 use crate::probe::{self, Probe};
 use crate::world::{Run, World};
 
@@ -124,6 +124,11 @@ fn start_in_order(world: &Arc<World>) -> anyhow::Result<()> {
     leader(world, first)?;
     open_gates(world, first, second)?;
     world.note(format!("{} leads; its gate is open for epoch 1", first.place.name()));
+    if plan.mode != LabMode::Manual {
+        // The keepers wait for a tenure, and the gate for them.
+        world.wait("found the site", START_MAX, || world.operate("found"))?;
+        world.note("the site is founded");
+    }
     start_all(names(&|kind, place| kind == PartKind::Node && place == second.place))?;
     if plan.with_app {
         world.wait("create the application's tables", START_MAX, || {

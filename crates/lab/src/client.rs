@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::control::{Reply, Request, call, connect};
 use crate::layout;
-use crate::plan::LabPlan;
+use crate::plan::{LabMode, LabPlan};
 
 /// How long the supervisor may take to listen: it does so before anything else.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
@@ -29,6 +29,8 @@ pub struct UpOptions {
     pub venv: PathBuf,
     /// Whether the application runs.
     pub with_app: bool,
+    /// Who decides on a move.
+    pub mode: LabMode,
 }
 
 /// Starts a lab and returns its plan when it is healthy; `each` is told what happens meanwhile.
@@ -39,6 +41,7 @@ pub fn up(options: &UpOptions, mut each: impl FnMut(&Reply)) -> anyhow::Result<L
     check_installed(options)?;
     let dir = make_folder(&options.dir)?;
     let plan = LabPlan { with_app: options.with_app, ..LabPlan::new(&options.name, &dir) };
+    let plan = plan.decided_by(options.mode);
     let text = serde_json::to_string_pretty(&plan).context("write lab.json")?;
     std::fs::write(dir.join("lab.json"), text + "\n").context("write lab.json")?;
     spawn(&dir, &options.venv)?;

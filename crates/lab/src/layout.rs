@@ -9,6 +9,8 @@ use crate::plan::{Host, Secret};
 
 /// Root of all that the lab's parts see.
 pub const INSIDE: &str = "/run/bascule";
+/// In a command's environment: the folder of the lab whose network it has entered already.
+pub const INSIDE_LAB: &str = "BASCULE_INSIDE_LAB";
 /// Name of the control socket in the lab's folder.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Name of the file with the process id and start time of the lab's outermost process.

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod probe;
 pub mod status;
 pub mod supervise;
+pub use layout::INSIDE_LAB;
 
 mod boot;
 mod effect;

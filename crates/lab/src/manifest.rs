@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bascule_core::id::{DnsName, RegionName};
 use bascule_core::manifest::{
-    Compute, Database, FrontDoor, HttpUrl, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective,
-    Pool, Region, RegionDatabase, RegionPool, Scheme, Store, Target, TsigAlgorithm,
+    Automatic, Compute, Database, FrontDoor, HttpUrl, Impaired, Keeper, Lab, LoadBalancer, Manifest,
+    MaxDataLoss, Member, Mode, NameRecord, Names, Objective, Pool, Region, RegionDatabase, RegionPool,
+    Scheme, Store, Target, TsigAlgorithm, Witness,
 };
 
 use crate::layout;
-use crate::plan::{Host, LabPlan, Region as Hosts, Secret};
+use crate::plan::{Host, LabMode, LabPlan, Region as Hosts, Secret};
 
 /// Name of the manifest in the lab's folder.
 pub const FILE: &str = "bascule.toml";
@@ -40,7 +41,7 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
         site: "events".parse()?,
         home,
         objective: OBJECTIVE,
-        store: Store::Sqlite { path: PathBuf::from("bascule.db") },
+        store: store(plan)?,
         front_door: FrontDoor {
             url: HttpUrl { scheme: Scheme::Http, host: plan.names.app.parse()?, port: None },
             user: "bascule-verify".to_owned(),
@@ -59,10 +60,45 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
         },
         names: names(plan)?,
         regions,
-        automatic: None,
-        witness: None,
+        automatic: automatic(plan),
+        witness: plan.witness.prober.as_ref().map(|host| Witness { address: at(host, plan.ports.keeper) }),
         lab: Some(Lab { name: plan.name.clone() }),
     })
+}
+
+/// A guarded lab asks the quorum over all three sites, any other one a file.
+fn store(plan: &LabPlan) -> anyhow::Result<Store> {
+    if plan.mode == LabMode::Manual {
+        return Ok(Store::Sqlite { path: PathBuf::from("bascule.db") });
+    }
+    let endpoint = |host: &Host| {
+        let name: DnsName = host.address.to_string().parse()?;
+        anyhow::Ok(HttpUrl { scheme: Scheme::Http, host: name, port: Some(plan.ports.etcd) })
+    };
+    let endpoints = plan.stores().map(endpoint).collect::<anyhow::Result<_>>()?;
+    Ok(Store::Etcd { endpoints, user: None, tls: None })
+}
+
+fn automatic(plan: &LabPlan) -> Option<Automatic> {
+    let mode = match plan.mode {
+        LabMode::Manual => return None,
+        LabMode::Observe => Mode::Observe,
+        LabMode::Automatic => Mode::Automatic,
+    };
+    Some(Automatic {
+        mode,
+        ttl: Duration::from_secs(3),
+        // Labs are broken again and again; a site would wait for longer.
+        cool_down: Duration::from_secs(10),
+        impaired_after: Duration::from_secs(10),
+        impaired: Impaired::Report,
+        max_data_loss: MaxDataLoss::Unlimited,
+    })
+}
+
+fn keepers(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Vec<Keeper>> {
+    let keeper = |host: &Host| Ok(Keeper { name: host.name.parse()?, address: at(host, plan.ports.keeper) });
+    hosts.keepers.iter().map(keeper).collect()
 }
 
 fn names(plan: &LabPlan) -> anyhow::Result<Names> {
@@ -108,7 +144,7 @@ fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
         },
         pool: RegionPool { address: IpAddr::V4(hosts.pool.address), admin: at(&hosts.pool, ports.postgres) },
         compute: Compute { instances: hosts.apps.iter().map(|app| at(app, ports.app)).collect() },
-        keepers: Vec::new(),
+        keepers: keepers(plan, hosts)?,
     })
 }
 

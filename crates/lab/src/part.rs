@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{etcd, haproxy};
 use crate::enter::Privilege;
-use crate::layout;
+use crate::layout::{self, INSIDE_LAB};
+use crate::manifest;
 use crate::plan::{Host, LabPlan, Place, Region, Secret};
 use crate::probe::Probe;
 
@@ -27,6 +28,8 @@ pub enum PartKind {
     Node,
     /// An instance of the application.
     App,
+    /// A keeper, or the witness' prober.
+    Keeper,
     /// The delaying proxy, only while the link is slow.
     SlowLink,
 }
@@ -56,6 +59,9 @@ pub fn parts(plan: &LabPlan) -> Vec<Part> {
     let mut parts: Vec<Part> = plan.regions.iter().flat_map(|region| region_parts(plan, region)).collect();
     parts.push(store(plan, Place::Witness, &plan.witness.store));
     parts.push(name_server(plan, Place::Witness, &plan.witness.dns));
+    if let Some(prober) = &plan.witness.prober {
+        parts.push(keeper(plan, Place::Witness, prober, &["--witness"]));
+    }
     parts
 }
 
@@ -94,6 +100,9 @@ fn region_parts(plan: &LabPlan, region: &Region) -> Vec<Part> {
     }
     if plan.with_app {
         parts.extend(region.apps.iter().map(|app| instance(plan, region, app)));
+    }
+    for host in &region.keepers {
+        parts.push(keeper(plan, place, host, &["--region", place.name(), "--name", &host.name]));
     }
     parts
 }
@@ -149,6 +158,19 @@ fn instance(plan: &LabPlan, region: &Region, app: &Host) -> Part {
     }
 }
 
+fn keeper(plan: &LabPlan, place: Place, host: &Host, who: &[&str]) -> Part {
+    let manifest = layout::lab().join(manifest::FILE).display().to_string();
+    let command = [layout::bin("bascule").display().to_string(), "--manifest".to_owned(), manifest];
+    let command = command.into_iter().chain(["keeper"].iter().chain(who).map(ToString::to_string));
+    Part {
+        command: command.collect(),
+        // It is in its place already.
+        env: vec![(INSIDE_LAB.to_owned(), layout::lab().display().to_string())],
+        probe: Probe::http(host, plan.ports.keeper, "/healthz"),
+        ..part(place, PartKind::Keeper, host)
+    }
+}
+
 /// The delaying proxy of a region.
 #[must_use]
 pub fn slow_link(plan: &LabPlan, region: &Region, delay_ms: u64) -> Part {
@@ -200,6 +222,7 @@ pub fn prepare(part: &Part, privilege: Privilege) -> anyhow::Result<()> {
         | PartKind::Pool
         | PartKind::Node
         | PartKind::App
+        | PartKind::Keeper
         | PartKind::SlowLink => Ok(()),
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,48 @@ impl Place {
     }
 }
 
+/// Who decides on a move; with anything but `manual` keepers hold the gates ("guarded").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabMode {
+    /// A person; there are no keepers, and the store is a file.
+    #[default]
+    Manual,
+    /// A person; keepers hold the gates, and say what they would do.
+    Observe,
+    /// The keepers.
+    Automatic,
+}
+
+impl LabMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Manual, Self::Observe, Self::Automatic];
+
+    /// The word users type.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Observe => "observe",
+            Self::Automatic => "automatic",
+        }
+    }
+}
+
+impl FromStr for LabMode {
+    type Err = anyhow::Error;
+
+    fn from_str(word: &str) -> anyhow::Result<Self> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == word);
+        found.with_context(|| {
+            format!("{word:?} is no mode; modes are {}", Self::ALL.map(Self::name).join(", "))
+        })
+    }
+}
+
+/// Keepers a region: the death of one is no outage.
+const KEEPERS: u8 = 2;
+
 /// Ports, the same in every region (each host has an address of its own).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +178,12 @@ pub struct Ports {
     pub app: u16,
     /// DNS.
     pub dns: u16,
+    /// A keeper's answers.
+    #[serde(default)]
+    pub keeper: u16,
+    /// Where a load balancer asks its region's keepers, whichever of them answers.
+    #[serde(default)]
+    pub gate: u16,
 }
 
 /// A named host and its address.
@@ -174,6 +223,9 @@ pub struct Region {
     pub store: Host,
     /// The region's name server.
     pub dns: Host,
+    /// Its keepers; none in a lab that only a person moves.
+    #[serde(default)]
+    pub keepers: Vec<Host>,
 }
 
 /// The third site.
@@ -184,6 +236,9 @@ pub struct WitnessSite {
     pub store: Host,
     /// The hidden primary of the zone, which takes updates.
     pub dns: Host,
+    /// Looks at both regions from here; none in a lab that only a person moves.
+    #[serde(default)]
+    pub prober: Option<Host>,
 }
 
 /// Names of what the lab's database serves.
@@ -281,6 +336,9 @@ pub struct LabPlan {
     pub secrets: BTreeMap<Secret, PathBuf>,
     /// Whether the application runs; off only while its binary is being developed.
     pub with_app: bool,
+    /// Who decides.
+    #[serde(default)]
+    pub mode: LabMode,
 }
 
 impl LabPlan {
@@ -306,11 +364,14 @@ impl LabPlan {
                 haproxy_metrics: 8404,
                 app: 8080,
                 dns: 53,
+                keeper: 7300,
+                gate: 7301,
             },
             regions: Place::REGIONS.into_iter().map(region).collect(),
             witness: WitnessSite {
                 store: host(Place::Witness, "store", 6),
                 dns: host(Place::Witness, "dns", 53),
+                prober: None,
             },
             operator: Host {
                 name: "operator".to_owned(),
@@ -333,7 +394,21 @@ impl LabPlan {
                 .map(|secret| (secret, dir.join("secrets").join(secret.file_name())))
                 .collect(),
             with_app: true,
+            mode: LabMode::Manual,
         }
+    }
+
+    /// The same lab with somebody else to decide.
+    #[must_use]
+    pub fn decided_by(mut self, mode: LabMode) -> Self {
+        let guarded = mode != LabMode::Manual;
+        self.mode = mode;
+        for region in &mut self.regions {
+            let keepers = (1..=KEEPERS).filter(|_| guarded);
+            region.keepers = keepers.map(|n| host(region.place, &format!("keeper{n}"), 40 + n)).collect();
+        }
+        self.witness.prober = guarded.then(|| host(Place::Witness, "prober", 41));
+        self
     }
 
     /// Reads the plan of the lab in `dir`.
@@ -415,10 +490,20 @@ impl LabPlan {
                         dns: format!("repl.{}", place.name()),
                         address: region.replication_source,
                     };
-                    region.nodes.iter().chain(&region.apps).chain(single).cloned().chain([source])
+                    region
+                        .nodes
+                        .iter()
+                        .chain(&region.apps)
+                        .chain(&region.keepers)
+                        .chain(single)
+                        .cloned()
+                        .chain([source])
                 })
                 .collect(),
-            Place::Witness => vec![self.witness.store.clone(), self.witness.dns.clone()],
+            Place::Witness => {
+                let always = [&self.witness.store, &self.witness.dns];
+                always.into_iter().chain(&self.witness.prober).cloned().collect()
+            }
             Place::Clients => vec![self.operator.clone()],
         }
     }
@@ -460,5 +545,6 @@ fn region(place: Place) -> Region {
         dcs: host(place, "dcs", 5),
         store: host(place, "store", 6),
         dns: host(place, "dns", 53),
+        keepers: Vec::new(),
     }
 }

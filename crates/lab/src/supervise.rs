@@ -109,6 +109,12 @@ fn write_files(plan: &LabPlan, privilege: Privilege) -> anyhow::Result<()> {
     for secret in crate::plan::Secret::ALL {
         privilege.give(&plan.secret_path(secret))?;
     }
+    let manifest = crate::manifest::manifest(plan)?.to_toml();
+    std::fs::write(plan.dir.join(crate::manifest::FILE), manifest).context("write the manifest")?;
+    // A keeper that moves the site by itself leaves its reports there.
+    let reports = plan.dir.join("reports");
+    std::fs::create_dir_all(&reports).context("make the folder of reports")?;
+    privilege.give(&reports)?;
     let mut files = config::files(plan, &secrets);
     for place in Place::ALL {
         let text = hosts::resolv_conf(plan, place);

@@ -18,7 +18,7 @@ use crate::enter::{Privilege, part_command};
 use crate::fault::Fault;
 use crate::layout;
 use crate::part::{Part, PartKind, prepare};
-use crate::plan::LabPlan;
+use crate::plan::{LabPlan, Place};
 
 /// Most events kept: two for each of 31 parts at the start, and room for a long day of faults.
 const EVENTS_MAX: usize = 4096;
@@ -206,6 +206,27 @@ impl World {
             .stdout(log.try_clone().context("share the log")?)
             .stderr(log);
         Ok(command)
+    }
+
+    /// Run this program for the site that the lab is, at the operator's place, to its end.
+    ///
+    /// # Errors
+    /// When it fails: what it said.
+    pub fn operate(&self, command: &str) -> anyhow::Result<()> {
+        let manifest = layout::lab().join(crate::manifest::FILE);
+        let program = [layout::bin("bascule"), PathBuf::from("--manifest"), manifest, PathBuf::from(command)];
+        let program: Vec<String> = program.iter().map(|word| word.display().to_string()).collect();
+        let argv = part_command(self.privilege, Place::Clients, &program);
+        let output = Command::new(&argv[0])
+            .args(&argv[1..])
+            .env(layout::INSIDE_LAB, layout::lab())
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("run `bascule {command}`"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "`bascule {command}`: {}", said.trim());
+        Ok(())
     }
 
     /// Process ids of running parts, with their names.

@@ -2,12 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bascule_core::id::RegionName;
 use bascule_core::observation::GateState;
 use bascule_core::tenure::{Event, Tenure};
 use bascule_engine::world::World;
 use clap::Args;
+use tokio::time::{Instant, sleep};
 
+use crate::cmd::keeper::PERMITS;
 use crate::cmd::{block_on, print};
 use crate::site::Site;
 use crate::{exit, wiring};
@@ -35,6 +40,67 @@ pub fn found(site: &Site, _: &FoundArgs) -> anyhow::Result<ExitCode> {
 /// `bascule open`: after a load balancer was restarted its gate is closed; this opens it if it may be.
 pub fn open(site: &Site, _: &OpenArgs) -> anyhow::Result<ExitCode> {
     block_on(async { set_gates(&wiring::world(site)?).await })
+}
+
+/// Arguments of `guard`.
+#[derive(Debug, Args)]
+pub struct GuardArgs {
+    /// Let commits go through without a keeper's permit again
+    #[arg(long)]
+    off: bool,
+}
+
+/// How long the keepers of the active region may take to open after the site was founded: a renewal and a half.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// `bascule guard`: from here on no commit is acknowledged without a keeper's permit, in neither region.
+pub fn guard(site: &Site, args: &GuardArgs) -> anyhow::Result<ExitCode> {
+    if site.manifest.automatic.is_none() && !args.off {
+        let text =
+            "the manifest has no [automatic] section: without keepers every commit would wait for ever";
+        return Err(exit::Usage(text.to_owned()).into());
+    }
+    block_on(async {
+        let world = wiring::world(site)?;
+        let Some(tenure) = world.tenures.tenure().await? else {
+            return Err(exit::Usage("the site has not been founded: `bascule found`".to_owned()).into());
+        };
+        if !args.off {
+            await_open(site, &tenure.active).await?;
+        }
+        let names = (!args.off).then_some(PERMITS);
+        for name in world.regions.keys() {
+            wiring::cluster(site, name)?.require_permits(names).await.with_context(|| name.to_string())?;
+            print(&format!(
+                "{name}: commits {} a keeper's permit\n",
+                if args.off { "need not" } else { "need" }
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Without an open keeper every commit would wait from the next moment on.
+async fn await_open(site: &Site, active: &RegionName) -> anyhow::Result<()> {
+    let keepers = site.manifest.region(active).map(|region| &region.keepers[..]).unwrap_or_default();
+    let http = bascule_providers::patroni::http_client()?;
+    let deadline = Instant::now() + OPEN_WITHIN;
+    loop {
+        for keeper in keepers {
+            let answer = http.get(format!("http://{}/gate/db", keeper.address)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+        }
+        if Instant::now() > deadline {
+            let text = format!(
+                "no keeper of {active} holds its gate open, and commits would wait for one: start \
+                 `bascule keeper --region {active} --name …` first"
+            );
+            return Err(exit::Usage(text).into());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Set every gate that can be reached to what the tenure says. A region that does not follow the active

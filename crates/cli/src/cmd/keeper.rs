@@ -42,6 +42,9 @@ pub struct Args {
     /// Record what it would have done, and do nothing by itself; it still renews and holds the gate
     #[arg(long)]
     observe_only: bool,
+    /// Listen here instead of at its address in the manifest, e.g. 0.0.0.0:7300 in a container
+    #[arg(long)]
+    listen: Option<SocketAddr>,
 }
 
 /// The names by which a region's keepers confirm, in the manifest's order: `synchronous_standby_names` has both.
@@ -74,8 +77,8 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
             probe: Arc::new(wiring::probe(site, policy.timing().renew)?),
             version: env!("CARGO_PKG_VERSION"),
         });
-        let listener = std::net::TcpListener::bind(post.address)
-            .with_context(|| format!("listen on {}", post.address))?;
+        let at = args.listen.unwrap_or(post.address);
+        let listener = std::net::TcpListener::bind(at).with_context(|| format!("listen on {at}"))?;
         let gate = Gate {
             place: post.place.clone(),
             hold: keeper.hold(),

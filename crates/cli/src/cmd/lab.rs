@@ -11,7 +11,7 @@ use bascule_lab::client::{self, UpOptions};
 use bascule_lab::control::{Reply, Request, call};
 use bascule_lab::delay::{self, Route};
 use bascule_lab::fault::Fault;
-use bascule_lab::plan::{LabPlan, Place, Secret};
+use bascule_lab::plan::{LabMode, LabPlan, Place, Secret};
 use bascule_lab::status::{Health, Status};
 use bascule_lab::supervise;
 
@@ -51,6 +51,9 @@ enum Command {
         /// Start no instance of the application
         #[arg(long)]
         without_app: bool,
+        /// Who decides on a move; with keepers, commits wait for their permit
+        #[arg(long, default_value = "manual")]
+        mode: LabMode,
     },
     /// Show every part: process, health, memory, CPU
     Status {
@@ -164,8 +167,9 @@ enum FaultArgs {
 /// What could not be done, and why.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Up { which, venv, without_app } => {
-            let options = UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app };
+        Command::Up { which, venv, without_app, mode } => {
+            let options =
+                UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app, mode };
             let plan = client::up(&options, show_progress)?;
             found(&plan)?;
             show_addresses(&plan);
@@ -200,18 +204,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Write the lab's manifest, and record which region is active: from here on it is a site like any other.
+/// Record which region is active, and have commits wait for the keepers if there are any: from here on it is a
+/// site like any other.
 fn found(plan: &LabPlan) -> anyhow::Result<()> {
     let path = plan.dir.join(bascule_lab::manifest::FILE);
-    std::fs::write(&path, bascule_lab::manifest::manifest(plan)?.to_toml()).context("write the manifest")?;
     let own = std::env::current_exe().context("find this program")?;
+    // A guarded lab was founded while it started, since its gates wait for that.
+    let command = if plan.mode == LabMode::Manual { "found" } else { "guard" };
     // A process of its own: it enters the lab's network, and this one stays outside.
-    let output = std::process::Command::new(own).arg("--manifest").arg(&path).arg("found").output()?;
-    anyhow::ensure!(
-        output.status.success(),
-        "found the site: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    let output = std::process::Command::new(&own).arg("--manifest").arg(&path).arg(command).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "`bascule {command}`: {}", said.trim());
     Ok(())
 }
 

@@ -52,6 +52,8 @@ pub enum Command {
     Drill(drill::Args),
     /// Record which region is active at the start, and open the gates for it
     Found(gates::FoundArgs),
+    /// Have every commit wait for a keeper's permit, or no longer
+    Guard(gates::GuardArgs),
     /// Set every gate to what the recorded tenure says
     Open(gates::OpenArgs),
     /// Keep a region: renew its tenure, hold its gate, and decide; or look from the witness
@@ -84,6 +86,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Drill(args) => on_site(manifest, |site| drill::run(site, &args)),
         Command::Keeper(args) => on_site(manifest, |site| keeper::run(site, &args)),
         Command::Found(args) => on_site(manifest, |site| gates::found(site, &args)),
+        Command::Guard(args) => on_site(manifest, |site| gates::guard(site, &args)),
         Command::Open(args) => on_site(manifest, |site| gates::open(site, &args)),
     }
 }

@@ -20,7 +20,7 @@ pub fn gate_at_boot() -> String {
 pub fn config(plan: &LabPlan, region: &Region) -> String {
     let web = web(plan, region);
     let servers = servers(plan, region);
-    let databases = database(plan, region, &servers);
+    let databases = database(plan, region, &servers) + &gate(plan, region);
     let replication = replication(plan, region, &servers);
     let metrics = metrics(plan, region);
     [globals(plan, region), web, databases, replication, metrics].join("\n")
@@ -119,7 +119,7 @@ backend db_local
     http-check connect port {patroni}
     http-check send meth GET uri /primary
     http-check expect status 200
-    default-server inter 500ms fall 2 rise 1 tcp-ut 3s on-marked-down shutdown-sessions
+{keepers}    default-server inter 500ms fall 2 rise 1 tcp-ut 3s on-marked-down shutdown-sessions
 {servers}
 backend db_remote
     mode tcp
@@ -133,7 +133,54 @@ backend db_remote
         patroni = plan.ports.patroni,
         peer_name = peer.place.name(),
         peer_lb = peer.lb.address,
+        keepers = keepers_question(plan, region),
     )
+}
+
+/// The check's second question, after the node's own: do the keepers let writes pass?
+fn keepers_question(plan: &LabPlan, region: &Region) -> String {
+    if region.keepers.is_empty() {
+        return String::new();
+    }
+    format!(
+        "    http-check connect addr {} port {}
+    http-check send meth GET uri /gate/db
+    http-check expect status 200
+",
+        region.lb.address, plan.ports.gate
+    )
+}
+
+/// Where the check asks: a check goes to one address, and either keeper's word will do. One that is dead, frozen, or
+/// says "closed" while the other is open is asked past.
+fn gate(plan: &LabPlan, region: &Region) -> String {
+    if region.keepers.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "
+frontend gate
+    mode http
+    bind {lb}:{port}
+    timeout client 1s
+    default_backend keepers
+
+backend keepers
+    mode http
+    balance roundrobin
+    timeout connect 100ms
+    timeout server 200ms
+    option redispatch 1
+    retries 1
+    retry-on conn-failure empty-response response-timeout 503
+",
+        lb = region.lb.address,
+        port = plan.ports.gate,
+    );
+    for keeper in &region.keepers {
+        let _ = writeln!(text, "    server {} {}:{}", keeper.name, keeper.address, plan.ports.keeper);
+    }
+    text
 }
 
 fn replication(plan: &LabPlan, region: &Region, servers: &str) -> String {
