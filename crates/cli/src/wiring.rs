@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{self, EtcdUser, HttpUrl, Manifest, MaxDataLoss, Region, Store};
-use bascule_core::ports::{JournalStore, ReportStore, TenureStore, TenureWatch};
+use bascule_core::ports::{Gate, JournalStore, ReportStore, TenureStore, TenureWatch};
 use bascule_engine::world::{RegionPorts, SharedSight, SystemClock, World};
 use bascule_providers::Secret;
 use bascule_providers::dns::{DnsConfig, DnsNames};
 use bascule_providers::front_door::{FrontDoorConfig, HttpFrontDoor, HttpProbe};
-use bascule_providers::haproxy::{GateConfig, HaproxyGate};
+use bascule_providers::haproxy::{GateConfig, GuardedGate, HaproxyGate};
 use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
 use bascule_providers::permit::{Ahead, PermitConfig};
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
@@ -116,10 +116,15 @@ fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Res
         password: Secret::new(site.secret(&manifest.pool.password_file)?),
         database: manifest.pool.database.clone(),
     });
+    let gate: Arc<dyn Gate> = if manifest.automatic.is_some() {
+        Arc::new(GuardedGate::new(gate, cluster.clone()))
+    } else {
+        Arc::new(gate)
+    };
     Ok(RegionPorts {
         database: Arc::new(cluster.clone()),
         log: Arc::new(cluster),
-        gate: Arc::new(gate),
+        gate,
         pool: Arc::new(pool),
         replication: here.database.replication,
     })

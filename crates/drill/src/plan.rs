@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn probes_need_a_login_and_different_regions() {
         let probe = ProbeTarget { region: "a".parse().unwrap(), ingress: "127.0.0.1:1".parse().unwrap() };
-        let login = ProbeLogin { database: "d".into(), user: "u".into(), password: "p".into() };
+        let login =
+            ProbeLogin { database: "d".into(), user: "u".into(), password: "p".into(), guarded: false };
         let one = LoadPlan { probes: vec![probe.clone()], ..plan() };
         assert!(one.check().is_err());
         let one = LoadPlan { probe_login: Some(login), ..one };

@@ -63,6 +63,9 @@ pub struct ProbeLogin {
     pub user: String,
     /// Its password; never printed.
     pub password: String,
+    /// Whether commits wait for a keeper's permit. A probe then waits like every user: with asynchronous commit it
+    /// would pass beside the permit, and with a statement's time-out PostgreSQL would call it done.
+    pub guarded: bool,
 }
 
 impl fmt::Debug for ProbeLogin {
@@ -238,7 +241,11 @@ impl Session {
         if let Err(error) = stream.set_nodelay(true) {
             return Err(No::unseen(&format!("no connection: {error}")));
         }
-        let options = format!("-c synchronous_commit=off -c statement_timeout={STATEMENT_TIMEOUT_MS}");
+        let options = if login.guarded {
+            String::new()
+        } else {
+            format!("-c synchronous_commit=off -c statement_timeout={STATEMENT_TIMEOUT_MS}")
+        };
         let mut config = tokio_postgres::Config::new();
         config.dbname(&login.database).user(&login.user).password(&login.password).options(&options);
         match timeout(LOGIN_TIMEOUT, config.connect_raw(stream, NoTls)).await {
@@ -316,7 +323,8 @@ mod tests {
 
     #[test]
     fn a_password_is_not_printed() {
-        let login = ProbeLogin { database: "d".into(), user: "u".into(), password: "hunter2".into() };
+        let login =
+            ProbeLogin { database: "d".into(), user: "u".into(), password: "hunter2".into(), guarded: false };
         assert_eq!(format!("{login:?}"), "ProbeLogin(u@d)");
     }
 }

@@ -229,6 +229,7 @@ impl<'a> Rehearsal<'a> {
                 database: lab.names.database.clone(),
                 user: lab.names.app_role.clone(),
                 password: self.site.secret(&secret)?,
+                guarded: manifest.automatic.is_some(),
             });
             plan.probes = manifest
                 .regions

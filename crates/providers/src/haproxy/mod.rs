@@ -4,6 +4,8 @@
 //! a controller that is overtaken between the two is caught at its next journal write.
 
 mod client;
+mod guarded;
 mod map;
 
 pub use client::{GateConfig, HaproxyGate};
+pub use guarded::GuardedGate;

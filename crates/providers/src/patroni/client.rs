@@ -165,6 +165,21 @@ impl PatroniCluster {
         self.configure(&json!({ "postgresql": { "parameters": parameters } })).await
     }
 
+    /// End users' sessions whose commits wait for a confirmation. The commits stay, unacknowledged.
+    ///
+    /// # Errors
+    /// When the leader can't be asked.
+    pub async fn end_waiting(&self) -> Result<(), PortError> {
+        let (_, session) = self.leader().await?;
+        session
+            .ask(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE wait_event = 'SyncRep' AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+            )
+            .await?;
+        Ok(())
+    }
+
     /// Change the cluster's configuration through its leader, whose loop that wakes.
     async fn configure(&self, change: &serde_json::Value) -> Result<(), PortError> {
         let (name, _) = self.leader().await?;
