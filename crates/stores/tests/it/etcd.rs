@@ -1,9 +1,10 @@
 //! A real cluster of three members on loopback, which dies with its test.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bascule_core::ports::TenureStore as _;
@@ -26,9 +27,21 @@ impl Certificates {
     }
 }
 
+/// A loopback address that no other test has, in this process or another. Its ports can be fixed, and lie below
+/// those that clients are given: a member that dials another before it listens may be given just that one's port
+/// (connections within a machine come from the address they go to), which it then can't bind any more.
+pub fn loopback() -> Ipv4Addr {
+    static CLUSTERS: AtomicU32 = AtomicU32::new(0);
+    // Eight clusters a process, and processes by the lower bits of their numbers: those that run at the same time
+    // were started one after another.
+    let number = std::process::id() * 8 + CLUSTERS.fetch_add(1, Ordering::Relaxed) % 8;
+    let [_, a, b, c] = number.to_be_bytes();
+    Ipv4Addr::new(127, 64 + a % 64, b, c)
+}
+
 struct Member {
-    client_port: u16,
-    peer_port: u16,
+    client: SocketAddr,
+    peer: SocketAddr,
     process: Child,
 }
 
@@ -57,22 +70,20 @@ pub struct Cluster {
 impl Cluster {
     /// Members without TLS, ready to answer.
     pub async fn start() -> Self {
-        let cluster = Self::start_unready(None);
+        let cluster = Self::start_unready(loopback(), None);
         cluster.until_ready(EtcdConfig::new(cluster.endpoints())).await;
         cluster
     }
 
     /// Members that may not answer yet.
-    pub fn start_unready(certificates: Option<Certificates>) -> Self {
+    pub fn start_unready(address: Ipv4Addr, certificates: Option<Certificates>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // All six at once, so that no two are the same.
-        let ports: Vec<_> = (0..6).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = ports.iter().map(|port| port.local_addr().unwrap().port()).collect();
-        let peers: Vec<u16> = ports[3..].to_vec();
+        let peers = [0, 1, 2].map(|number| SocketAddr::from((address, 2380 + 100 * number)));
         let start = |number: usize| {
-            let (client_port, peer_port) = (ports[number], peers[number]);
-            let process = spawn(folder.path(), number, client_port, &peers, certificates.as_ref());
-            Member { client_port, peer_port, process }
+            let peer = peers[number];
+            let client = SocketAddr::new(peer.ip(), peer.port() - 1);
+            let process = spawn(folder.path(), number, client, &peers, certificates.as_ref());
+            Member { client, peer, process }
         };
         let members = (0..3).map(start).collect();
         Self { members, certificates, folder }
@@ -80,7 +91,7 @@ impl Cluster {
 
     pub fn endpoints(&self) -> Vec<String> {
         let scheme = if self.certificates.is_some() { "https" } else { "http" };
-        self.members.iter().map(|member| format!("{scheme}://127.0.0.1:{}", member.client_port)).collect()
+        self.members.iter().map(|member| format!("{scheme}://{}", member.client)).collect()
     }
 
     /// A store with a connection of its own, which asks the members in this order, for a second.
@@ -123,10 +134,10 @@ impl Cluster {
 
     /// Start one that was killed, with what it had.
     pub fn restart(&mut self, number: usize) {
-        let peers: Vec<u16> = self.members.iter().map(|member| member.peer_port).collect();
+        let peers: Vec<_> = self.members.iter().map(|member| member.peer).collect();
         let member = &mut self.members[number];
         let certificates = self.certificates.as_ref();
-        member.process = spawn(self.folder.path(), number, member.client_port, &peers, certificates);
+        member.process = spawn(self.folder.path(), number, member.client, &peers, certificates);
     }
 
     /// Cut it off: connections to it stay, and nothing comes back.
@@ -151,13 +162,13 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 fn spawn(
     folder: &Path,
     number: usize,
-    client_port: u16,
-    peers: &[u16],
+    client: SocketAddr,
+    peers: &[SocketAddr],
     certificates: Option<&Certificates>,
 ) -> Child {
     let scheme = if certificates.is_some() { "https" } else { "http" };
-    let client = format!("{scheme}://127.0.0.1:{client_port}");
-    let peer = |number: usize| format!("http://127.0.0.1:{}", peers[number]);
+    let client = format!("{scheme}://{client}");
+    let peer = |number: usize| format!("http://{}", peers[number]);
     let all: Vec<_> = (0..peers.len()).map(|number| format!("m{number}={}", peer(number))).collect();
     let log =
         fs::File::options().create(true).append(true).open(folder.join(format!("{number}.log"))).unwrap();

@@ -11,7 +11,7 @@ use bascule_core::ports::{
 use bascule_core::tenure::Tenure;
 use bascule_stores::{EtcdConfig, EtcdStore};
 
-use crate::etcd::{Cluster, until};
+use crate::etcd::{Cluster, loopback, until};
 use crate::site::{committed, founded, grip, header, intent, marks, name, operation, renewed, report};
 
 /// A request's time is a second, and a call makes at most two or three; the rest is for a busy machine.
@@ -283,7 +283,7 @@ async fn a_report_that_is_late_does_not_undo_a_newer_one() {
 
 #[tokio::test]
 async fn a_store_can_be_made_before_etcd_can_be_reached() {
-    let cluster = Cluster::start_unready(None);
+    let cluster = Cluster::start_unready(loopback(), None);
     let store = cluster.store([0, 1, 2]);
     until("the members have found each other", async || store.tenure().await.is_ok()).await;
     assert_eq!(store.advance(founded()).await.unwrap().epoch, Epoch(1));

@@ -1,5 +1,6 @@
 //! Certificates and passwords.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use bascule_core::ports::{StoreError, TenureStore as _};
 use bascule_stores::{EtcdClient, EtcdConfig, EtcdConfigError, EtcdLogin, EtcdStore, EtcdTls};
 use etcd_client::{Client, Permission};
 
-use crate::etcd::{Certificates, Cluster, until};
+use crate::etcd::{Certificates, Cluster, loopback, until};
 use crate::site::{founded, name, renewed};
 
 fn openssl(folder: &Path, args: &str) {
@@ -16,17 +17,16 @@ fn openssl(folder: &Path, args: &str) {
     assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// An authority of that name, a member's certificate for loopback, and a client's.
-fn certificates(folder: &Path, authority: &str) -> Certificates {
+/// An authority of that name, a member's certificate for its address, and a client's.
+fn certificates(folder: &Path, authority: &str, address: Ipv4Addr) -> Certificates {
     let folder = folder.join(authority);
     std::fs::create_dir(&folder).unwrap();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
     openssl(&folder, &format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN={authority}"));
     let usage = "extendedKeyUsage=serverAuth,clientAuth";
-    for (who, names) in [("member", "subjectAltName=IP:127.0.0.1"), ("client", "subjectAltName=DNS:bascule")]
-    {
+    for (who, subject) in [("member", format!("IP:{address}")), ("client", "DNS:bascule".to_owned())] {
         openssl(&folder, &format!("req -new {key} -keyout {who}.key -out {who}.csr -subj /CN={who}"));
-        std::fs::write(folder.join("extensions"), format!("{names}\n{usage}\n")).unwrap();
+        std::fs::write(folder.join("extensions"), format!("subjectAltName={subject}\n{usage}\n")).unwrap();
         let sign = "x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions";
         openssl(&folder, &format!("{sign} -in {who}.csr -out {who}.pem"));
     }
@@ -51,8 +51,9 @@ async fn refused(config: EtcdConfig) -> String {
 #[tokio::test]
 async fn only_whom_the_authority_knows_is_spoken_to() {
     let folder = tempfile::tempdir().unwrap();
-    let (ours, others) = (certificates(folder.path(), "ours"), certificates(folder.path(), "others"));
-    let cluster = Cluster::start_unready(Some(Certificates(ours.0.clone())));
+    let address = loopback();
+    let [ours, others] = ["ours", "others"].map(|name| certificates(folder.path(), name, address));
+    let cluster = Cluster::start_unready(address, Some(Certificates(ours.0.clone())));
     let endpoints = cluster.endpoints();
     let right = secure(endpoints.clone(), &ours, Some(&ours));
     cluster.until_ready(right.clone()).await;
@@ -62,8 +63,8 @@ async fn only_whom_the_authority_knows_is_spoken_to() {
 
     // A client without a certificate, one with another authority's, and members that another authority vouches for.
     for (wrong, word) in [
-        (secure(endpoints.clone(), &ours, None), "https://127.0.0.1:"),
-        (secure(endpoints.clone(), &ours, Some(&others)), "https://127.0.0.1:"),
+        (secure(endpoints.clone(), &ours, None), "https://127."),
+        (secure(endpoints.clone(), &ours, Some(&others)), "https://127."),
         (secure(endpoints.clone(), &others, Some(&ours)), "invalid peer certificate"),
     ] {
         let said = refused(wrong).await;
