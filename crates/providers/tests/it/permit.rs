@@ -57,6 +57,10 @@ impl Permit {
     }
 
     fn ahead(servers: &[&Postgres], ahead: Ahead) -> Self {
+        Self::named(servers, ahead, "bascule_a")
+    }
+
+    fn named(servers: &[&Postgres], ahead: Ahead, application: &str) -> Self {
         let members = servers.iter().enumerate().map(|(n, server)| MemberEndpoint {
             name: format!("db{n}").parse().unwrap(),
             postgres: ([127, 0, 0, 1], server.port).into(),
@@ -67,7 +71,7 @@ impl Permit {
             database: "postgres".to_owned(),
             user: "postgres".to_owned(),
             password: Secret::new(PASSWORD.to_owned()),
-            application: "bascule_a".to_owned(),
+            application: application.to_owned(),
             ahead,
         };
         let (hold, state) = (Until::new(), Arc::new(PermitState::default()));
@@ -224,4 +228,29 @@ async fn a_primary_whose_commits_wait_for_the_other_region_can_be_stopped() {
     permit.streams().await;
     assert!(!commits(&primary).await);
     timeout(SOON, primary.stop()).await.expect("it is not waited for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_death_of_one_permit_of_two_is_no_pause() {
+    let primary = guarded().await;
+    let permits = ["bascule_a", "bascule_b"].map(|name| Permit::named(&[&primary], Ahead::Unlimited, name));
+    for permit in &permits {
+        permit.hold.opens_for(Duration::from_secs(60));
+        permit.streams().await;
+    }
+    let [first, second] = permits;
+    let session = primary.session().await;
+    let mut longest = Duration::ZERO;
+    let mut dying = Some(first);
+    for n in 0..400 {
+        if n == 200 {
+            drop(dying.take());
+        }
+        let begun = Instant::now();
+        let insert = session.batch_execute("INSERT INTO pulse DEFAULT VALUES");
+        timeout(SOON, insert).await.expect("the other one confirms").unwrap();
+        longest = longest.max(begun.elapsed());
+    }
+    assert!(longest < HANGS, "a commit took {longest:?}");
+    assert_eq!(second.state.sessions(), 1, "nothing happened to the other one");
 }
