@@ -27,12 +27,20 @@ const REMOTE_BACKEND: &str = "db_remote";
 
 /// Everything a command can reach. Nothing is connected yet.
 pub fn world(site: &Site) -> anyhow::Result<World> {
+    world_from(site, None)
+}
+
+/// The same, for a process that stands at an address: it asks the store's nearest member first.
+pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
     let manifest = &site.manifest;
     let http = http_client().context("can't set HTTP up")?;
     let stores = match &manifest.store {
         Store::Sqlite { path } => Stores::of(SqliteStore::open(&site.path(path), &manifest.site)?),
         Store::Etcd { endpoints, user, tls } => {
-            let config = etcd(site, endpoints, user.as_ref(), tls.as_ref())?;
+            let mut config = etcd(site, endpoints, user.as_ref(), tls.as_ref())?;
+            if let Some(here) = here {
+                nearest_first(&mut config.endpoints, here);
+            }
             Stores::of(EtcdStore::connect(config, &manifest.site)?)
         }
     };
@@ -54,6 +62,19 @@ pub fn world(site: &Site) -> anyhow::Result<World> {
         sight: SharedSight::default(),
         reports: site.folder.join("reports"),
     })
+}
+
+/// An address that shares more leading bits with this one is taken to be nearer; names keep their order behind.
+fn nearest_first(endpoints: &mut [String], here: IpAddr) {
+    let shared = |endpoint: &String| {
+        let host = endpoint.split("://").nth(1).and_then(|rest| rest.rsplit_once(':')).map(|(host, _)| host);
+        match (host.and_then(|host| host.parse::<IpAddr>().ok()), here) {
+            (Some(IpAddr::V4(there)), IpAddr::V4(here)) => (there.to_bits() ^ here.to_bits()).leading_zeros(),
+            (Some(IpAddr::V6(there)), IpAddr::V6(here)) => (there.to_bits() ^ here.to_bits()).leading_zeros(),
+            (Some(_) | None, _) => 0,
+        }
+    };
+    endpoints.sort_by_key(|endpoint| std::cmp::Reverse(shared(endpoint)));
 }
 
 /// One store, behind each of its ports.
@@ -229,4 +250,21 @@ fn front_door(manifest: &Manifest, like: IpAddr, http: reqwest::Client) -> HttpF
         like,
     };
     HttpFrontDoor::new(config, http)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keeper_asks_its_own_regions_member_first() {
+        let mut endpoints = ["http://10.77.1.6:2379", "http://10.77.3.6:2379", "http://10.77.2.6:2379"]
+            .map(str::to_owned)
+            .to_vec();
+        nearest_first(&mut endpoints, "10.77.2.41".parse().expect("an address"));
+        assert_eq!(endpoints[0], "http://10.77.2.6:2379");
+        let mut names = vec!["https://etcd.b:2379".to_owned(), "https://etcd.a:2379".to_owned()];
+        nearest_first(&mut names, "10.77.2.41".parse().expect("an address"));
+        assert_eq!(names[0], "https://etcd.b:2379", "the manifest's order");
+    }
 }

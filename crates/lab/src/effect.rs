@@ -32,7 +32,12 @@ pub fn make(world: &Arc<World>, fault: &Fault) -> anyhow::Result<String> {
     let told = match fault {
         Fault::RegionLoss { region } => lose_region(world, *region)?,
         Fault::RegionFreeze { region } => freeze_region(*region)?,
-        Fault::NodeLoss { node } => lose_node(world, node)?,
+        Fault::NodeLoss { node } => lose_part(world, node)?,
+        Fault::PartLoss { part } => lose_part(world, part)?,
+        Fault::PartFreeze { part } => {
+            let n = signal_part(world, part, Signal::STOP)?;
+            format!("{n} processes stopped")
+        }
         Fault::DbCrash { region } => crash_leader(world, *region)?,
         Fault::Partition(_) => {
             let mut faults = world.state().faults.clone();
@@ -84,7 +89,12 @@ pub fn heal(world: &Arc<World>, region: Option<Place>) -> anyhow::Result<String>
                     proc::signal(pid, Signal::CONT)?;
                 }
             }
-            Fault::NodeLoss { node } => restart(world, |name, _| name == node)?,
+            Fault::NodeLoss { node: part } | Fault::PartLoss { part } => {
+                restart(world, |name, _| name == part)?;
+            }
+            Fault::PartFreeze { part } => {
+                signal_part(world, part, Signal::CONT)?;
+            }
             Fault::SlowLink { .. } => speed_up(world)?,
             Fault::DiskFull { node } => {
                 let (_, host) = world.plan.node(node)?;
@@ -132,7 +142,17 @@ fn freeze_region(region: Place) -> anyhow::Result<String> {
     Ok(format!("{n} processes stopped"))
 }
 
-fn lose_node(world: &World, node: &str) -> anyhow::Result<String> {
+/// Signals a part and all that it started, once.
+fn signal_part(world: &World, part: &str, signal: Signal) -> anyhow::Result<usize> {
+    let processes = proc::all();
+    let owners = proc::owners(&processes, &world.roots(), &world.homes());
+    let own: Vec<_> =
+        processes.iter().filter(|p| owners.get(&p.pid).is_some_and(|owner| owner == part)).collect();
+    own.iter().try_for_each(|process| proc::signal(process.pid, signal))?;
+    Ok(own.len())
+}
+
+fn lose_part(world: &World, node: &str) -> anyhow::Result<String> {
     let mut killed = std::collections::HashSet::new();
     for _ in 0..ROUNDS_MAX {
         let processes = proc::all();

@@ -24,6 +24,16 @@ pub enum Fault {
         /// The node's name.
         node: String,
     },
+    /// A part and all that it started are killed: a keeper, a member of the store, a load balancer.
+    PartLoss {
+        /// The part's name.
+        part: String,
+    },
+    /// A part and all that it started are stopped, and wake up at `heal`.
+    PartFreeze {
+        /// The part's name.
+        part: String,
+    },
     /// The postmaster of the region's leader is killed; Patroni lives on.
     DbCrash {
         /// Which region.
@@ -99,6 +109,22 @@ impl Fault {
         Ok(Self::NodeLoss { node: plan.node(node)?.1.name.clone() })
     }
 
+    /// A part's loss.
+    ///
+    /// # Errors
+    /// When there is no such part: the message lists those that exist.
+    pub fn part_loss(plan: &LabPlan, part: &str) -> anyhow::Result<Self> {
+        Ok(Self::PartLoss { part: known_part(plan, part)? })
+    }
+
+    /// A part's freeze.
+    ///
+    /// # Errors
+    /// When there is no such part: the message lists those that exist.
+    pub fn part_freeze(plan: &LabPlan, part: &str) -> anyhow::Result<Self> {
+        Ok(Self::PartFreeze { part: known_part(plan, part)? })
+    }
+
     /// A full disk.
     ///
     /// # Errors
@@ -149,7 +175,10 @@ impl Fault {
             Self::RegionLoss { region: of }
             | Self::RegionFreeze { region: of }
             | Self::DbCrash { region: of } => *of == region,
-            Self::NodeLoss { node } | Self::DiskFull { node } => node.starts_with(region.name()),
+            Self::NodeLoss { node: name }
+            | Self::DiskFull { node: name }
+            | Self::PartLoss { part: name }
+            | Self::PartFreeze { part: name } => name.starts_with(region.name()),
             Self::Partition(Cut::Place(place)) => *place == region,
             Self::Partition(Cut::Between(a, b)) => *a == region || *b == region,
             Self::Partition(Cut::OneWay { from, to }) => *from == region || *to == region,
@@ -164,6 +193,8 @@ impl Fault {
             Self::RegionLoss { region } => format!("region-loss {}", region.name()),
             Self::RegionFreeze { region } => format!("region-freeze {}", region.name()),
             Self::NodeLoss { node } => format!("node-loss {node}"),
+            Self::PartLoss { part } => format!("part-loss {part}"),
+            Self::PartFreeze { part } => format!("part-freeze {part}"),
             Self::DbCrash { region } => format!("db-crash {}", region.name()),
             Self::Partition(Cut::Place(place)) => format!("partition {}", place.name()),
             Self::Partition(Cut::Between(a, b)) => format!("partition {}:{}", a.name(), b.name()),
@@ -175,6 +206,13 @@ impl Fault {
             Self::DiskFull { node } => format!("disk-full {node}"),
         }
     }
+}
+
+fn known_part(plan: &LabPlan, part: &str) -> anyhow::Result<String> {
+    let parts = crate::part::parts(plan);
+    let names: Vec<_> = parts.iter().map(|part| part.name.as_str()).collect();
+    anyhow::ensure!(names.contains(&part), "{part:?} is no part of the lab; parts are {}", names.join(", "));
+    Ok(part.to_owned())
 }
 
 fn pair(text: &str) -> anyhow::Result<(Place, Place)> {
@@ -200,6 +238,9 @@ mod tests {
         assert!(told(Fault::db_crash("")).ends_with("regions are us-east-2, us-west-1"));
         assert!(told(Fault::node_loss(&plan(), "db1")).contains("nodes are us-east-2-db1, us-east-2-db2"));
         assert!(told(Fault::disk_full(&plan(), "us-east-2-lb")).contains("nodes are us-east-2-db1"));
+        assert!(told(Fault::part_loss(&plan(), "keeper")).contains("parts are us-east-2-dcs"));
+        assert!(told(Fault::part_freeze(&plan(), "us-east-2-keeper1")).contains("us-east-2-lb"));
+        assert!(Fault::part_loss(&plan(), "witness-store").is_ok());
         assert!(told(Fault::partition(Some("mars"), None, false)).contains("places are us-east-2"));
         assert!(told(Fault::partition(Some("witness:witness"), None, false)).contains("not two places"));
         assert!(told(Fault::partition(Some("us-east-2"), None, true)).contains("say one of"));

@@ -64,6 +64,8 @@ pub fn router_rules(plan: &LabPlan, faults: &[Fault]) -> String {
         Fault::RegionLoss { .. }
         | Fault::RegionFreeze { .. }
         | Fault::NodeLoss { .. }
+        | Fault::PartLoss { .. }
+        | Fault::PartFreeze { .. }
         | Fault::DbCrash { .. }
         | Fault::SlowLink { .. }
         | Fault::DiskFull { .. } => None,

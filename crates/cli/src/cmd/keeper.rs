@@ -66,7 +66,7 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     let post = post(site, args)?;
     tracing::info!(place = %post.place, timing = %policy.timing(), "keeper starts");
     block_on(async {
-        let world = wiring::world(site)?;
+        let world = wiring::world_from(site, Some(post.address.ip()))?;
         let keeper = Keeper::new(Settings {
             world,
             manifest: Arc::new(site.manifest.clone()),

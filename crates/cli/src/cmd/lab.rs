@@ -133,6 +133,16 @@ enum FaultArgs {
         /// For example us-east-2-db1
         node: String,
     },
+    /// Kill a part and all that it started: a keeper, a member of the store, a load balancer
+    PartLoss {
+        /// For example us-east-2-keeper1 or witness-store
+        part: String,
+    },
+    /// Stop a part and all that it started; `heal` wakes it
+    PartFreeze {
+        /// For example us-east-2-keeper1
+        part: String,
+    },
     /// Kill the postmaster of a region's leader
     DbCrash {
         /// us-east-2 or us-west-1
@@ -235,6 +245,8 @@ impl FaultArgs {
             Self::RegionLoss { region } => Fault::region_loss(&region),
             Self::RegionFreeze { region } => Fault::region_freeze(&region),
             Self::NodeLoss { node } => Fault::node_loss(plan, &node),
+            Self::PartLoss { part } => Fault::part_loss(plan, &part),
+            Self::PartFreeze { part } => Fault::part_freeze(plan, &part),
             Self::DbCrash { region } => Fault::db_crash(&region),
             Self::Partition { places, one_way, db_link } => {
                 Fault::partition(places.as_deref(), one_way.as_deref(), db_link)

@@ -15,6 +15,7 @@ mod pause;
 mod peers;
 mod plan;
 mod status;
+mod torture;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,6 +63,8 @@ pub enum Command {
     Lab(lab::Args),
     /// The whole story on a new lab: there and back, loss, failover, reinstate
     Demo(demo::Args),
+    /// Break a lab that moves by itself, again and again under load, and judge each time
+    Torture(torture::Args),
     /// Measure moves on a new lab, beside the same move done by hand: medians and ratios
     Bench(bench::Args),
 }
@@ -72,6 +75,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Lab(args) => lab::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Torture(args) => torture::run(&args),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
         Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
         Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),

@@ -1,0 +1,444 @@
+//! `bascule torture`: a site that moves by itself, broken at random times under load, and judged after each fault.
+//!
+//! It ends with exit code 6 if two regions ever took writes at once, if more was lost than the objective
+//! allows, or if the site did not recover by itself. A seed gives the same faults in the same order; what
+//! they meet is up to the real parts.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bascule_drill::DrillReport;
+use clap::Args as ClapArgs;
+use serde::{Deserialize, Serialize};
+
+use crate::cmd::print;
+use crate::exit;
+
+/// Arguments of `torture`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Faults
+    #[arg(long, default_value_t = 50)]
+    faults: u32,
+    /// Where the faults and their times come from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only faults whose name begins so, e.g. region-loss
+    #[arg(long)]
+    only: Option<String>,
+    /// The lab's folder
+    #[arg(long, default_value = "target/lab/torture")]
+    dir: PathBuf,
+    /// Where the rows go, as JSON
+    #[arg(long, default_value = "target/torture.json")]
+    out: PathBuf,
+}
+
+/// Load before a fault: the slowest write of a busy machine is far shorter.
+const STEADY: Duration = Duration::from_secs(2);
+/// After healing: a rewind (19 s), Patroni's election (20 s) and the cool-down (10 s), twice.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
+/// Between two questions whether it has recovered.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The load may go on for as long as a row may take.
+const LOAD_MAX: &str = "5m";
+
+/// What one fault cost.
+#[derive(Debug, Serialize)]
+struct Row {
+    fault: String,
+    held_ms: u64,
+    active_before: String,
+    active_after: String,
+    epochs: u64,
+    recovered_ms: Option<u64>,
+    acknowledged: u64,
+    lost_writes: Option<u64>,
+    errors: u64,
+    write_pause_ms: Option<u64>,
+    rpo_ms: Option<u64>,
+    double_writer_ms: Option<u64>,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Met,
+    Missed(Vec<String>),
+}
+
+/// What `bascule explain --json` says, as far as it is asked here.
+#[derive(Debug, Deserialize)]
+struct Explained {
+    active: String,
+    standby: String,
+    epoch: u64,
+    readiness: Word,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Ready,
+    Manual,
+    Observing,
+    Paused,
+    CoolingDown,
+    NotSettled,
+    TargetOverLagLimit,
+    Unobserved,
+    NotRenewed,
+    AtWork,
+    Blocked,
+}
+
+/// Run it.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let lab = Lab {
+        exe: std::env::current_exe()?,
+        dir: args.dir.clone(),
+        manifest: args.dir.join(bascule_lab::manifest::FILE),
+    };
+    lab.show(&["lab", "up", "--mode", "automatic", "--dir", &lab.dir()])?;
+    let rows = torture(&lab, args);
+    let down = lab.show(&["lab", "down", "--dir", &lab.dir()]);
+    let rows = rows?;
+    down?;
+    print(&table(&rows));
+    let missed = rows.iter().filter(|row| matches!(row.verdict, Verdict::Missed(_))).count();
+    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::MISSED) })
+}
+
+fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
+    let mut dice = Dice(args.seed);
+    let mut rows = Vec::new();
+    lab.recovered(RECOVERED_WITHIN)?.context("the new lab does not become ready")?;
+    for number in 1..=args.faults {
+        let before = lab.explain()?;
+        let faults = choose(&mut dice, &before, args.only.as_deref())?;
+        let held = Duration::from_millis(3_000 + dice.below(7_000));
+        let name: Vec<String> = faults.iter().map(|fault| fault.join(" ")).collect();
+        eprintln!("fault {number} of {}: {} for {held:?}", args.faults, name.join(" and "));
+        let row = one(lab, &before, &faults, held)?;
+        eprintln!("{}", line(&row));
+        rows.push(row);
+        // What there is is kept even if a later round fails.
+        if let Some(parent) = args.out.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&args.out, serde_json::to_string_pretty(&rows)?)
+            .with_context(|| format!("write {}", args.out.display()))?;
+        if rows.last().is_some_and(|row| row.recovered_ms.is_none()) {
+            eprintln!("it did not recover: the rest is left out");
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) -> anyhow::Result<Row> {
+    let load = lab.load()?;
+    std::thread::sleep(STEADY);
+    for fault in faults {
+        let words: Vec<&str> = fault.iter().map(String::as_str).collect();
+        lab.show(&[&["lab", "break", "--dir", &lab.dir()], &words[..]].concat())?;
+    }
+    std::thread::sleep(held);
+    lab.show(&["lab", "heal", "--dir", &lab.dir()])?;
+    let healed = Instant::now();
+    let after = lab.recovered(RECOVERED_WITHIN)?;
+    let recovered_ms = after.as_ref().map(|_| millis(healed.elapsed()));
+    let after = match after {
+        Some(after) => after,
+        None => lab.explain()?,
+    };
+    let report = lab.end(load)?;
+    let name: Vec<String> = faults.iter().map(|fault| fault.join(" ")).collect();
+    let mut row = Row {
+        fault: name.join(" and "),
+        held_ms: millis(held),
+        active_before: before.active.clone(),
+        active_after: after.active,
+        epochs: after.epoch.saturating_sub(before.epoch),
+        recovered_ms,
+        acknowledged: report.acknowledged,
+        lost_writes: report.lost_writes,
+        errors: report.errors,
+        write_pause_ms: report.write_pause_ms,
+        rpo_ms: report.rpo_ms,
+        double_writer_ms: report.double_writer_ms,
+        verdict: Verdict::Met,
+    };
+    row.verdict = judge(&row, lab.rpo_writes()?);
+    Ok(row)
+}
+
+/// Unknown is not green.
+fn judge(row: &Row, rpo_writes: u64) -> Verdict {
+    let mut why = Vec::new();
+    match row.double_writer_ms {
+        Some(0) => {}
+        Some(ms) => why.push(format!("two regions took writes for {ms} ms")),
+        None => why.push("whether two regions took writes is not known".to_owned()),
+    }
+    match row.lost_writes {
+        Some(0) => {}
+        Some(lost) if row.epochs == 0 => why.push(format!("{lost} writes were lost without a move")),
+        Some(lost) if lost > rpo_writes => {
+            why.push(format!("{lost} writes were lost, over the objective's {rpo_writes}"));
+        }
+        Some(_) => {}
+        None => why.push("how many writes were lost is not known".to_owned()),
+    }
+    if row.recovered_ms.is_none() {
+        why.push(format!("not ready again within {RECOVERED_WITHIN:?}"));
+    }
+    if why.is_empty() { Verdict::Met } else { Verdict::Missed(why) }
+}
+
+/// One fault, or, once in six times, two at once.
+fn choose(dice: &mut Dice, site: &Explained, only: Option<&str>) -> anyhow::Result<Vec<Vec<String>>> {
+    let mut known = faults(&site.active, &site.standby);
+    if let Some(only) = only {
+        known.retain(|fault| fault.join(" ").starts_with(only));
+    }
+    if known.is_empty() {
+        bail!("no fault begins so");
+    }
+    let mut chosen = vec![known.swap_remove(dice.index(known.len()))];
+    if only.is_none() && dice.below(6) == 0 {
+        chosen.push(known.swap_remove(dice.index(known.len())));
+    }
+    Ok(chosen)
+}
+
+fn faults(active: &str, standby: &str) -> Vec<Vec<String>> {
+    let all = [
+        format!("region-loss {active}"),
+        format!("region-loss {standby}"),
+        format!("region-freeze {active}"),
+        format!("region-freeze {standby}"),
+        format!("partition {active}"),
+        format!("partition {standby}"),
+        "partition witness".to_owned(),
+        format!("partition {active}:{standby}"),
+        format!("partition {active}:witness"),
+        format!("partition --one-way {active}:{standby}"),
+        format!("partition --one-way {standby}:{active}"),
+        format!("partition --one-way {active}:witness"),
+        format!("partition --one-way witness:{active}"),
+        format!("part-loss {active}-keeper1"),
+        format!("part-loss {active}-keeper2"),
+        format!("part-freeze {active}-keeper1"),
+        format!("part-freeze {active}-keeper2"),
+        format!("part-loss {active}-store"),
+        format!("part-loss {standby}-store"),
+        "part-loss witness-store".to_owned(),
+        format!("part-freeze {active}-store"),
+        format!("part-loss {standby}-db1"),
+        "partition --db-link".to_owned(),
+    ];
+    all.iter().map(|fault| fault.split(' ').map(str::to_owned).collect()).collect()
+}
+
+/// Numbers from a seed: `splitmix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound
+    }
+
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or(0)
+    }
+}
+
+struct Lab {
+    exe: PathBuf,
+    dir: PathBuf,
+    manifest: PathBuf,
+}
+
+impl Lab {
+    fn dir(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    fn command(&self, argv: &[&str]) -> Command {
+        let mut command = Command::new(&self.exe);
+        command.args(argv).env("BASCULE_MANIFEST", &self.manifest);
+        command
+    }
+
+    fn show(&self, argv: &[&str]) -> anyhow::Result<()> {
+        let output = self.command(argv).stdout(Stdio::null()).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("`bascule {}` ended with {}: {}", argv.join(" "), output.status, said.trim());
+        }
+        Ok(())
+    }
+
+    fn explain(&self) -> anyhow::Result<Explained> {
+        let output = self.command(&["explain", "--json"]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        serde_json::from_slice(&output.stdout).with_context(|| format!("`bascule explain`: {said}"))
+    }
+
+    /// Wait until the site could move again; none if that takes too long.
+    fn recovered(&self, within: Duration) -> anyhow::Result<Option<Explained>> {
+        let began = Instant::now();
+        while began.elapsed() < within {
+            // The store may have no leader at this moment.
+            if let Ok(found) = self.explain()
+                && found.readiness == Word::Ready
+            {
+                return Ok(Some(found));
+            }
+            std::thread::sleep(AGAIN);
+        }
+        Ok(None)
+    }
+
+    fn load(&self) -> anyhow::Result<Child> {
+        let mut command = self.command(&["drill", "load", "--json", "--until-eof", "--for", LOAD_MAX]);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().context("start the load")
+    }
+
+    fn end(&self, mut load: Child) -> anyhow::Result<DrillReport> {
+        drop(load.stdin.take());
+        let output = load.wait_with_output()?;
+        serde_json::from_slice(&output.stdout).context("the load's report")
+    }
+
+    /// What the objective allows to be lost, in writes of the load.
+    fn rpo_writes(&self) -> anyhow::Result<u64> {
+        let site = crate::site::Site::load(Path::new(&self.manifest))?;
+        Ok(site.manifest.objective.rpo.as_secs() * LOAD_A_SECOND)
+    }
+}
+
+/// Writes a second of `drill load`.
+const LOAD_A_SECOND: u64 = 100;
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn line(row: &Row) -> String {
+    let show = |v: Option<u64>| v.map_or("unknown".to_owned(), |v| v.to_string());
+    let verdict = match &row.verdict {
+        Verdict::Met => "met".to_owned(),
+        Verdict::Missed(why) => format!("MISSED: {}", why.join("; ")),
+    };
+    format!(
+        "{:<58} {:>6} {:>5} {:>6} {:>6} {:>7} {:>8} {:>9}  {verdict}",
+        row.fault,
+        row.held_ms,
+        row.epochs,
+        show(row.lost_writes),
+        row.errors,
+        show(row.write_pause_ms),
+        show(row.double_writer_ms),
+        show(row.recovered_ms)
+    )
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut out = format!(
+        "{:<58} {:>6} {:>5} {:>6} {:>6} {:>7} {:>8} {:>9}  verdict\n",
+        "fault", "ms", "moves", "lost", "errors", "pause", "2 writers", "ready"
+    );
+    for row in rows {
+        let _ = writeln!(out, "{}", line(row));
+    }
+    let sum = |of: &dyn Fn(&Row) -> Option<u64>| rows.iter().filter_map(of).sum::<u64>();
+    let _ = writeln!(
+        out,
+        "{} faults: {} moves, {} writes acknowledged, {} lost, two writers for {} ms",
+        rows.len(),
+        rows.iter().map(|row| row.epochs).sum::<u64>(),
+        rows.iter().map(|row| row.acknowledged).sum::<u64>(),
+        sum(&|row| row.lost_writes),
+        sum(&|row| row.double_writer_ms)
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use bascule_core::explain::Readiness;
+
+    use super::*;
+
+    fn row() -> Row {
+        Row {
+            fault: "region-loss us-east-2".to_owned(),
+            held_ms: 5_000,
+            active_before: "us-east-2".to_owned(),
+            active_after: "us-west-1".to_owned(),
+            epochs: 1,
+            recovered_ms: Some(9_000),
+            acknowledged: 1_000,
+            lost_writes: Some(3),
+            errors: 400,
+            write_pause_ms: Some(4_000),
+            rpo_ms: None,
+            double_writer_ms: Some(0),
+            verdict: Verdict::Met,
+        }
+    }
+
+    #[test]
+    fn the_judge_knows_what_a_fault_may_not_cost() {
+        let missed = |change: fn(&mut Row)| {
+            let mut row = row();
+            change(&mut row);
+            matches!(judge(&row, 500), Verdict::Missed(_))
+        };
+        assert!(!missed(|_| ()));
+        assert!(missed(|row| row.double_writer_ms = Some(1)));
+        assert!(missed(|row| row.double_writer_ms = None));
+        assert!(missed(|row| row.lost_writes = Some(501)));
+        assert!(missed(|row| row.lost_writes = None));
+        assert!(missed(|row| row.epochs = 0), "what is lost without a move is lost for no reason");
+        assert!(missed(|row| row.recovered_ms = None));
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_faults() {
+        let site = || Explained {
+            active: "us-east-2".to_owned(),
+            standby: "us-west-1".to_owned(),
+            epoch: 1,
+            readiness: Word::Ready,
+        };
+        let draw = |seed| {
+            let mut dice = Dice(seed);
+            (0..20).map(|_| choose(&mut dice, &site(), None).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        assert!(choose(&mut Dice(1), &site(), Some("earthquake")).is_err());
+    }
+
+    #[test]
+    fn every_word_of_explain_is_known() {
+        let said = serde_json::to_string(&Readiness::TargetOverLagLimit).unwrap();
+        assert_eq!(serde_json::from_str::<Word>(&said).unwrap(), Word::TargetOverLagLimit);
+    }
+}
