@@ -204,8 +204,11 @@ fn serve_apart(
     std::thread::Builder::new().name("gate".to_owned()).spawn(move || {
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::spawn(permit);
-            axum::serve(listener, router(gate)).await.context("serve the gate")
+            tokio::select! {
+                served = axum::serve(listener, router(gate)) => served.context("serve the gate"),
+                // A gate that is open while nobody confirms keeps users waiting: rather be started again.
+                ended = tokio::spawn(permit) => Err(anyhow::anyhow!("the permit has ended: {ended:?}")),
+            }
         });
         // Whoever would listen is gone only when the process ends.
         let _ = say.send(served.map(|()| ExitCode::FAILURE));
