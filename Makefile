@@ -5,7 +5,7 @@ LAB   ?= target/lab/demo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: demo test bench setup build lint tools
+.PHONY: demo test bench torture setup build lint tools
 
 # The whole story on a new lab; its drills land in target/demo.json.
 demo: build
@@ -16,9 +16,15 @@ test: build lint
 	$(CARGO) nextest run --release -p bascule-sim --no-fail-fast
 	$(CARGO) nextest run --workspace --exclude bascule-sim --no-fail-fast
 
-# Medians of 10 moves each, beside the same move by hand; they land in target/bench.json. About 20 minutes.
+# Medians of 10 moves each, beside the same move by hand, moves of a site by itself, and other failover managers; they
+# land in target/bench.json. About 50 minutes.
 bench: build
-	target/debug/bascule bench --out target/bench.json
+	@infra/setup/install.sh --peers
+	target/debug/bascule bench --by-itself 10 --peers 10 --out target/bench.json
+
+# 50 faults at random times on a site that moves by itself, under load; a row each in target/torture.json. About 30 minutes.
+torture: build
+	target/debug/bascule torture --out target/torture.json
 
 # The model of the protocol at bounds beyond the tests': about 15 minutes and 8 GB.
 .PHONY: prove soak

@@ -3,6 +3,7 @@
 #
 #   infra/setup/install.sh            install what is missing
 #   infra/setup/install.sh --check    only list what is missing; exit 1 if something is
+#   infra/setup/install.sh --peers    also the failover manager that bascule bench --peers measures
 #
 # Debian packages come through apt, as root or with sudo. Nothing is started and no default PostgreSQL cluster is made:
 # the lab runs its own processes from these binaries. The Python tools go to target/venv, pinned with hashes.
@@ -29,6 +30,10 @@ protobuf-compiler /usr/bin/protoc
 libprotobuf-dev   /usr/include/google/protobuf/descriptor.proto
 openssl           /usr/bin/openssl
 '
+[ "${1:-}" != --peers ] || needed="$needed
+postgresql-15-auto-failover  /usr/share/postgresql/15/extension/pgautofailover.control
+pg-auto-failover-cli         /usr/bin/pg_autoctl
+"
 requirements=infra/lab/requirements.txt
 venv=target/venv
 stamp=$venv/requirements.sha256

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bascule_drill::DrillReport;
@@ -13,7 +14,7 @@ use bascule_engine::report::Report;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::cmd::{block_on, peers, print};
+use crate::cmd::{block_on, peers, print, torture};
 
 /// Arguments of `bench`.
 #[derive(Debug, ClapArgs)]
@@ -31,6 +32,9 @@ pub struct Args {
     /// defaults and at its tightest settings, so often (2.5 minutes each time)
     #[arg(long, default_value_t = 0)]
     peers: u32,
+    /// Lose the region of a site that moves by itself so often (40 s each time)
+    #[arg(long, default_value_t = 0)]
+    by_itself: u32,
     /// The script that starts and kills them
     #[arg(long, default_value = "infra/bench/peers.sh")]
     peers_script: PathBuf,
@@ -74,7 +78,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let measured = measure(&me, args, &dir);
     me.show(&["lab", "down", "--dir", &dir])?;
     let mut bench = measured?;
-    bench.add_peers(&peers(args)?);
+    bench.add(&by_itself(args)?, None);
+    bench.add(&peers(args)?, Some("by_itself_loss_to_first_write"));
     if let Some(parent) = args.out.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -83,6 +88,54 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     print(&table(&bench));
     Ok(ExitCode::SUCCESS)
 }
+
+/// A site that moves by itself loses its active region: from the last acknowledged write to the next, and where that
+/// time goes. What the store's clock and this one's say of one another is sure: it is one machine.
+fn by_itself(args: &Args) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let mut took: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    if args.by_itself == 0 {
+        return Ok(took);
+    }
+    let lab = torture::Lab::up(&args.dir)?;
+    for round in 1..=args.by_itself {
+        eprintln!("by itself, {round} of {}", args.by_itself);
+        let before = lab.explain()?;
+        let loss = vec![vec!["region-loss".to_owned(), before.active.clone()]];
+        let row = torture::one(&lab, &before, &loss, LOST_FOR)?;
+        eprintln!("{}", torture::line(&row));
+        if let torture::Verdict::Missed(why) = &row.verdict {
+            bail!("by itself: {}", why.join("; "));
+        }
+        let operations = lab.history()?;
+        let failover = operations.iter().find(|o| o.kind == bascule_core::plan::Kind::Failover);
+        let failover = failover.context("nothing moved")?;
+        let mut add = |name: &str, ms: Option<u64>| {
+            #[allow(clippy::cast_precision_loss)] // milliseconds of a bench are far below 2^52
+            took.entry(format!("by_itself_{name}")).or_default().extend(ms.map(|ms| ms as f64));
+        };
+        let ended = |step: &str| {
+            let step = failover.steps.iter().find(|s| s.step.as_str().starts_with(step))?;
+            Some(step.ended_us? / 1000)
+        };
+        let begun = failover.begun.0.saturating_sub(row.broken_at);
+        add("loss_to_first_write", row.write_pause_ms);
+        // Forced by the tenure's length: nobody may claim before it is waited out.
+        add("1_loss_to_decision", Some(begun));
+        add("2_claim", ended("commit"));
+        add("3_promote", ended("promote").zip(ended("commit")).map(|(a, b)| a.saturating_sub(b)));
+        add("4_open", ended("open").zip(ended("promote")).map(|(a, b)| a.saturating_sub(b)));
+        // Forced by the names' time to live: whoever has just asked asks again after a second.
+        add(
+            "5_names_and_clients",
+            row.write_pause_ms.zip(ended("open")).map(|(all, open)| all.saturating_sub(begun + open)),
+        );
+    }
+    lab.down()?;
+    Ok(took)
+}
+
+/// How long a region stays lost: the move takes 5 s.
+const LOST_FOR: Duration = Duration::from_secs(8);
 
 /// How long each of the others takes no writes; sorted by name.
 fn peers(args: &Args) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
@@ -198,12 +251,13 @@ fn sum_up(rounds: u32, got: &Samples, operations: &[Report]) -> Bench {
 }
 
 impl Bench {
-    fn add_peers(&mut self, peers: &BTreeMap<String, Vec<f64>>) {
-        let ours = self.measured.get("failover_rto").and_then(|m| m.median);
-        for (name, samples) in peers {
+    /// Add measured things, each with its ratio to one that is there already.
+    fn add(&mut self, things: &BTreeMap<String, Vec<f64>>, beside: Option<&str>) {
+        let ours = beside.and_then(|name| Some((name, self.measured.get(name)?.median?)));
+        for (name, samples) in things {
             let measured = Measured::of("ms", samples.clone());
-            if let (Some(theirs), Some(ours)) = (measured.median, ours) {
-                self.ratios.insert(format!("{name} / failover_rto"), theirs / ours);
+            if let (Some(theirs), Some((own, ours))) = (measured.median, ours) {
+                self.ratios.insert(format!("{name} / {own}"), theirs / ours);
             }
             self.measured.insert(name.clone(), measured);
         }

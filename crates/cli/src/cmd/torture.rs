@@ -10,7 +10,6 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use bascule_drill::DrillReport;
 use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +47,10 @@ const LOAD_MAX: &str = "5m";
 
 /// What one fault cost.
 #[derive(Debug, Serialize)]
-struct Row {
+pub struct Row {
     fault: String,
+    /// When it was made, in milliseconds since 1970.
+    pub broken_at: u64,
     held_ms: u64,
     active_before: String,
     active_after: String,
@@ -58,26 +59,41 @@ struct Row {
     acknowledged: u64,
     lost_writes: Option<u64>,
     errors: u64,
-    write_pause_ms: Option<u64>,
-    rpo_ms: Option<u64>,
+    /// The longest time in which no write was acknowledged.
+    pub write_pause_ms: Option<u64>,
     double_writer_ms: Option<u64>,
-    verdict: Verdict,
+    /// Whether it kept what it promises.
+    pub verdict: Verdict,
 }
 
+/// Whether a fault cost no more than it may.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+pub enum Verdict {
+    /// It did.
     Met,
+    /// Why not.
     Missed(Vec<String>),
 }
 
 /// What `bascule explain --json` says, as far as it is asked here.
 #[derive(Debug, Deserialize)]
-struct Explained {
-    active: String,
+pub struct Explained {
+    /// The region that takes writes.
+    pub active: String,
     standby: String,
     epoch: u64,
     readiness: Word,
+}
+
+/// What `bascule drill load --json` says, as far as it is asked here.
+#[derive(Debug, Deserialize)]
+struct Loaded {
+    acknowledged: u64,
+    lost_writes: Option<u64>,
+    errors: u64,
+    write_pause_ms: Option<u64>,
+    double_writer_ms: Option<u64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -98,14 +114,9 @@ enum Word {
 
 /// Run it.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let lab = Lab {
-        exe: std::env::current_exe()?,
-        dir: args.dir.clone(),
-        manifest: args.dir.join(bascule_lab::manifest::FILE),
-    };
-    lab.show(&["lab", "up", "--mode", "automatic", "--dir", &lab.dir()])?;
+    let lab = Lab::up(&args.dir)?;
     let rows = torture(&lab, args);
-    let down = lab.show(&["lab", "down", "--dir", &lab.dir()]);
+    let down = lab.down();
     let rows = rows?;
     down?;
     print(&table(&rows));
@@ -116,7 +127,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
     let mut dice = Dice(args.seed);
     let mut rows = Vec::new();
-    lab.recovered(RECOVERED_WITHIN)?.context("the new lab does not become ready")?;
     for number in 1..=args.faults {
         let before = lab.explain()?;
         let faults = choose(&mut dice, &before, args.only.as_deref())?;
@@ -140,9 +150,11 @@ fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) -> anyhow::Result<Row> {
+/// Load on, break, wait, heal, wait until it could move again, judge.
+pub fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) -> anyhow::Result<Row> {
     let load = lab.load()?;
     std::thread::sleep(STEADY);
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     for fault in faults {
         let words: Vec<&str> = fault.iter().map(String::as_str).collect();
         lab.show(&[&["lab", "break", "--dir", &lab.dir()], &words[..]].concat())?;
@@ -160,6 +172,7 @@ fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) ->
     let name: Vec<String> = faults.iter().map(|fault| fault.join(" ")).collect();
     let mut row = Row {
         fault: name.join(" and "),
+        broken_at: millis(since_1970),
         held_ms: millis(held),
         active_before: before.active.clone(),
         active_after: after.active,
@@ -169,7 +182,6 @@ fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) ->
         lost_writes: report.lost_writes,
         errors: report.errors,
         write_pause_ms: report.write_pause_ms,
-        rpo_ms: report.rpo_ms,
         double_writer_ms: report.double_writer_ms,
         verdict: Verdict::Met,
     };
@@ -266,13 +278,28 @@ impl Dice {
     }
 }
 
-struct Lab {
+/// A lab that moves by itself.
+pub struct Lab {
     exe: PathBuf,
     dir: PathBuf,
     manifest: PathBuf,
 }
 
 impl Lab {
+    /// A new one, ready to move.
+    pub fn up(dir: &Path) -> anyhow::Result<Self> {
+        let manifest = dir.join(bascule_lab::manifest::FILE);
+        let lab = Self { exe: std::env::current_exe()?, dir: dir.to_owned(), manifest };
+        lab.show(&["lab", "up", "--mode", "automatic", "--dir", &lab.dir()])?;
+        lab.recovered(RECOVERED_WITHIN)?.context("the new lab does not become ready")?;
+        Ok(lab)
+    }
+
+    /// Its end.
+    pub fn down(&self) -> anyhow::Result<()> {
+        self.show(&["lab", "down", "--dir", &self.dir()])
+    }
+
     fn dir(&self) -> String {
         self.dir.display().to_string()
     }
@@ -292,10 +319,17 @@ impl Lab {
         Ok(())
     }
 
-    fn explain(&self) -> anyhow::Result<Explained> {
+    /// What `bascule explain` says.
+    pub fn explain(&self) -> anyhow::Result<Explained> {
         let output = self.command(&["explain", "--json"]).output()?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         serde_json::from_slice(&output.stdout).with_context(|| format!("`bascule explain`: {said}"))
+    }
+
+    /// The newest operations, newest first.
+    pub fn history(&self) -> anyhow::Result<Vec<bascule_engine::report::Report>> {
+        let output = self.command(&["history", "--json", "--limit", "5"]).output()?;
+        serde_json::from_slice(&output.stdout).context("`bascule history`")
     }
 
     /// Wait until the site could move again; none if that takes too long.
@@ -319,7 +353,7 @@ impl Lab {
         command.spawn().context("start the load")
     }
 
-    fn end(&self, mut load: Child) -> anyhow::Result<DrillReport> {
+    fn end(&self, mut load: Child) -> anyhow::Result<Loaded> {
         drop(load.stdin.take());
         let output = load.wait_with_output()?;
         serde_json::from_slice(&output.stdout).context("the load's report")
@@ -339,7 +373,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn line(row: &Row) -> String {
+/// A row in words.
+pub fn line(row: &Row) -> String {
     let show = |v: Option<u64>| v.map_or("unknown".to_owned(), |v| v.to_string());
     let verdict = match &row.verdict {
         Verdict::Met => "met".to_owned(),
@@ -388,6 +423,7 @@ mod tests {
     fn row() -> Row {
         Row {
             fault: "region-loss us-east-2".to_owned(),
+            broken_at: 0,
             held_ms: 5_000,
             active_before: "us-east-2".to_owned(),
             active_after: "us-west-1".to_owned(),
@@ -397,7 +433,6 @@ mod tests {
             lost_writes: Some(3),
             errors: 400,
             write_pause_ms: Some(4_000),
-            rpo_ms: None,
             double_writer_ms: Some(0),
             verdict: Verdict::Met,
         }

@@ -67,7 +67,18 @@ pub fn other(region: &str) -> &'static str {
 
 impl Site {
     pub fn up(name: &str) -> Self {
-        let lab = Lab::up(name);
+        Self::on(Lab::up(name))
+    }
+
+    /// A site that moves by itself, ready to.
+    #[track_caller]
+    pub fn up_by_itself(name: &str) -> Self {
+        let site = Self::on(Lab::up_in_mode(name, "automatic"));
+        site.ready();
+        site
+    }
+
+    fn on(lab: Lab) -> Self {
         let guard = Guard::of(&lab);
         Self { lab, _guard: guard }
     }
@@ -134,6 +145,22 @@ impl Site {
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
+    }
+
+    /// Waits until the site would move by itself if its active region were lost; returns that.
+    #[track_caller]
+    pub fn ready(&self) -> Active {
+        let mut said = None;
+        let ready = eventually(|| said.insert(self.bascule(&["explain", "--json"])).code() == Some(0));
+        assert!(ready, "{said:#?}");
+        self.at_rest()
+    }
+
+    /// Waits until another region is active than was.
+    #[track_caller]
+    pub fn moves_away_from(&self, region: &str) {
+        let active = || self.status()["tenure"]["seen"]["value"]["active"].as_str().map(str::to_owned);
+        assert!(eventually(|| active().is_some_and(|active| active != region)), "{:#}", self.status());
     }
 
     /// Waits until the standby has what is written by now, and nothing forbids a move: a link that was healed or has
