@@ -16,7 +16,7 @@ use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
 use bascule_core::ports::{OpenOperation, StoreError};
 use bascule_core::tenure::{self, Tenure};
-use bascule_core::time::Mono;
+use bascule_core::time::{Mono, Timestamp};
 use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
 use tokio::time::{sleep, timeout};
 
@@ -108,8 +108,8 @@ impl Keeper {
         };
         let fails = probed.failing_since.is_some();
         self.state.set_probed(Some(probed));
-        if fails && !self.is_in(active) {
-            // How much may be lost is counted from when the region was first seen dark.
+        if fails && !self.is_in(active) && self.stands_still() {
+            // How much may be lost is counted from when the region was first seen dark. One that renews lives.
             observer::is_dark(&self.world, active).await;
         }
     }
@@ -270,10 +270,24 @@ impl Keeper {
     }
 
     async fn assess(&self, kind: Kind, to: &RegionName) -> (Observation, Assessment) {
-        let observation = observer::observe(&self.world).await;
+        let mut observation = observer::observe(&self.world).await;
+        self.not_dark_while_it_held(&mut observation);
         let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms: Vec::new() };
         let assessment = planner::plan(&self.manifest, &observation, &request);
         (observation, assessment)
+    }
+
+    /// A region may acknowledge writes until `ttl` after its last renewal, however dark it looked to whoever
+    /// was cut off from it before: what may be lost is counted from there.
+    fn not_dark_while_it_held(&self, observation: &mut Observation) {
+        let Some(tenure) = self.state.tenure() else { return };
+        let now = self.world.clock.mono();
+        let still = self.world.sight.saw(&tenure, now).still_for(now);
+        let over_for_ms = millis(still.saturating_sub(self.policy.ttl));
+        let earliest = Timestamp(observation.at.0.saturating_sub(over_for_ms));
+        if let Some(region) = observation.regions.get_mut(&tenure.active) {
+            region.lost_since = region.lost_since.map(|since| since.max(earliest));
+        }
     }
 
     async fn settle(&self, tenure: &Tenure) {

@@ -163,6 +163,7 @@ impl Keeper {
         let mut next = Instant::now() + timing.renew / 2 * self.rank;
         loop {
             tokio::select! {
+                biased;
                 () = sleep_until(next) => {}
                 () = self.renew_now.notified() => {}
             }
