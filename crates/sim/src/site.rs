@@ -52,9 +52,9 @@ impl Sim {
         result
     }
 
-    /// Look at the world as it was when it was last advanced.
-    pub(crate) fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    /// When it began, by the virtual clock.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
     }
 
     /// Write a line of the trace.

@@ -91,7 +91,6 @@ pub struct Name {
 }
 
 /// The world.
-#[derive(Debug)]
 pub struct State {
     /// Up to when it has gone on, in virtual milliseconds.
     pub now_ms: u64,

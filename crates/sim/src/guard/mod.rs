@@ -4,20 +4,23 @@
 //! A process that is frozen neither sends nor sees an answer; what it asked for before is carried out all the
 //! same. Its permit is asked for the time at the instant of a write, by its own clock.
 
-pub mod keeper;
 pub mod store;
 pub mod trial;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bascule_core::id::RegionName;
-use bascule_core::tenure::hold::Hold;
+use bascule_core::ports::Probe;
 use bascule_core::time::{Mono, Timestamp};
+use bascule_engine::keeper::SharedHold;
 use bascule_engine::world::Clock;
+use tokio::time::{Instant, sleep};
 
-use crate::ports::From;
+use crate::ports::{From, thawed};
 use crate::site::{EPOCH_MS, Sim};
 use crate::state::State;
 
@@ -28,11 +31,8 @@ pub const WITNESS: usize = 2;
 /// Numbers of writes that nobody was told of begin here; no trial makes as many that were.
 const STRANDED: u64 = 1 << 40;
 
-/// A keeper's hold, as its gate and its permit read it.
-pub type SharedHold = Arc<Mutex<Hold>>;
-
 /// One process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Process {
     /// Where it runs.
     pub place: usize,
@@ -40,18 +40,64 @@ pub struct Process {
     pub alive: bool,
     /// Until when it is frozen, in virtual milliseconds.
     pub frozen_ms: u64,
-    /// How much faster than true its clock runs, in millionths.
-    pub drift_ppm: i64,
-    /// By how much its wall clock is off, in milliseconds.
-    pub wall_ms: i64,
-    /// What its steady clock showed at the beginning, in milliseconds.
-    pub booted_ms: u64,
-    /// Its hold. A restarted process has another.
-    pub hold: SharedHold,
+    /// Its clocks.
+    pub clocks: Arc<Clocks>,
+    /// The hold of a keeper. A restarted one has another.
+    pub hold: Option<SharedHold>,
 }
 
-impl Process {
-    fn mono(&self, now_ms: u64) -> Mono {
+/// A machine's clocks. They are read while the world is looked at, so they stand outside of it.
+#[derive(Debug)]
+pub struct Clocks {
+    began: Instant,
+    /// The instant at which the world is being looked at, in virtual milliseconds, if it is an earlier one.
+    looked_at_ms: AtomicU64,
+    drift_ppm: i64,
+    wall_ms: AtomicI64,
+    booted_ms: u64,
+}
+
+/// No earlier instant.
+const NOW: u64 = u64::MAX;
+
+impl Clocks {
+    /// Clocks of a machine: how much faster than true they run, in millionths, and what the steady one showed
+    /// at the beginning, in milliseconds.
+    #[must_use]
+    pub fn new(sim: &Sim, drift_ppm: i64, booted_ms: u64) -> Self {
+        let (looked_at_ms, wall_ms) = (AtomicU64::new(NOW), AtomicI64::new(0));
+        Self { began: sim.began(), looked_at_ms, drift_ppm, wall_ms, booted_ms }
+    }
+
+    /// Set the wall clock off by so many milliseconds.
+    pub fn step_wall(&self, ms: i64) {
+        self.wall_ms.store(ms, Ordering::SeqCst);
+    }
+
+    fn true_ms(&self) -> u64 {
+        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NOW);
+        now_ms.min(self.looked_at_ms.load(Ordering::SeqCst))
+    }
+
+    /// Look as it was at an instant.
+    fn at<T>(&self, now_ms: u64, look: impl FnOnce() -> T) -> T {
+        self.looked_at_ms.store(now_ms, Ordering::SeqCst);
+        let seen = look();
+        self.looked_at_ms.store(NOW, Ordering::SeqCst);
+        seen
+    }
+}
+
+impl Clock for Clocks {
+    fn now(&self) -> Timestamp {
+        let wall = i128::from(EPOCH_MS)
+            + i128::from(self.true_ms())
+            + i128::from(self.wall_ms.load(Ordering::SeqCst));
+        Timestamp(u64::try_from(wall).unwrap_or(0))
+    }
+
+    fn mono(&self) -> Mono {
+        let now_ms = self.true_ms();
         let drift = i128::from(now_ms) * i128::from(self.drift_ppm) / 1_000;
         let micros = i128::from(self.booted_ms + now_ms) * 1_000 + drift;
         Mono(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
@@ -59,7 +105,6 @@ impl Process {
 }
 
 /// The keepers and what lies between the places.
-#[derive(Debug)]
 pub struct Guard {
     /// The processes.
     pub processes: Vec<Process>,
@@ -100,8 +145,8 @@ impl Guard {
         let here = self.place_of(region);
         self.processes.iter().any(|process| {
             let runs = process.alive && process.place == here && process.frozen_ms <= now_ms;
-            let hold = *process.hold.lock().unwrap_or_else(PoisonError::into_inner);
-            runs && hold.is_open(process.mono(now_ms)).is_some()
+            let open = |hold: &SharedHold| process.clocks.at(now_ms, || hold.is_open().is_some());
+            runs && process.hold.as_ref().is_some_and(open)
         })
     }
 
@@ -176,41 +221,6 @@ impl State {
     }
 }
 
-/// A process' clocks.
-pub struct ProcessClock {
-    sim: Arc<Sim>,
-    number: usize,
-}
-
-impl ProcessClock {
-    /// The clocks of a process.
-    #[must_use]
-    pub fn new(sim: Arc<Sim>, number: usize) -> Self {
-        Self { sim, number }
-    }
-
-    fn read<T>(&self, read: impl FnOnce(&Process, u64) -> T) -> T {
-        let now_ms = self.sim.now_ms();
-        self.sim.peek(|s| {
-            let guard = s.guard.as_ref().expect("only a site with keepers has processes");
-            read(&guard.processes[self.number], now_ms)
-        })
-    }
-}
-
-impl Clock for ProcessClock {
-    fn now(&self) -> Timestamp {
-        self.read(|process, now_ms| {
-            let wall = i128::from(EPOCH_MS) + i128::from(now_ms) + i128::from(process.wall_ms);
-            Timestamp(u64::try_from(wall).unwrap_or(0))
-        })
-    }
-
-    fn mono(&self) -> Mono {
-        self.read(Process::mono)
-    }
-}
-
 /// A standby compares its clock with the time another region stamped on a write, and users' writes come
 /// once in a tick: what a bound on loss may be over by, in milliseconds.
 const LOSS_SLACK_MS: u64 = 1_500;
@@ -232,5 +242,35 @@ impl State {
         if lost_ms > rpo_ms + LOSS_SLACK_MS {
             self.violate(format!("I3: {what}; allowed are {rpo_ms} ms"));
         }
+    }
+}
+
+/// A process' writes through a region's front door.
+pub struct FakeProbe {
+    sim: Arc<Sim>,
+    process: usize,
+}
+
+impl FakeProbe {
+    /// The probes of a process.
+    #[must_use]
+    pub fn new(sim: Arc<Sim>, process: usize) -> Self {
+        Self { sim, process }
+    }
+}
+
+#[async_trait]
+impl Probe for FakeProbe {
+    async fn write_at(&self, region: &RegionName) -> Result<(), String> {
+        let from = Some(self.process);
+        thawed(&self.sim, from).await;
+        sleep(Duration::from_millis(5)).await;
+        let worked = self.sim.with(|s| {
+            let lies = s.guard.as_ref().map_or(0, |guard| guard.lies_per_mille);
+            let wrote = s.reaches(from, Some(region)) && s.attempt(region).is_some();
+            wrote != (lies > 0 && s.rng.chance(lies))
+        });
+        thawed(&self.sim, from).await;
+        if worked { Ok(()) } else { Err("it was not taken".to_owned()) }
     }
 }

@@ -18,6 +18,7 @@ use bascule_core::time::Timestamp;
 use bascule_core::vantage::{Pause, Place, Report};
 use tokio::time::sleep;
 
+use crate::drive::describe;
 use crate::ports::thawed;
 use crate::site::Sim;
 use crate::store::FaultyStore;
@@ -156,9 +157,16 @@ impl JournalStore for PlacedStore {
         entries: &[Entry],
     ) -> Result<(), StoreError> {
         let (id, entries) = (id.clone(), Arc::new(entries.to_vec()));
+        let (sim, process) = (self.sim.clone(), self.process);
         self.ask(move |store| {
-            let (id, entries) = (id.clone(), entries.clone());
-            Box::pin(async move { store.append(&id, grip, at, &entries).await })
+            let (id, entries, sim) = (id.clone(), entries.clone(), sim.clone());
+            Box::pin(async move {
+                let answer = store.append(&id, grip, at, &entries).await;
+                for entry in entries.iter().filter(|_| answer.is_ok()) {
+                    sim.say(format!("process {process} writes to {id}: {}", describe(entry)));
+                }
+                answer
+            })
         })
         .await
     }

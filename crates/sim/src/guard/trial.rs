@@ -1,7 +1,7 @@
 //! One seed: a site with keepers, faults at random times, and what must hold when they have healed.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bascule_core::id::RegionName;
@@ -9,14 +9,14 @@ use bascule_core::manifest::Manifest;
 use bascule_core::observation::GateState;
 use bascule_core::plan::Kind;
 use bascule_core::ports::{JournalStore as _, TenureStore as _};
-use bascule_core::tenure::hold::Hold;
 use bascule_core::vantage::Place;
+use bascule_engine::keeper::{Keeper, Settings};
 use bascule_engine::world::{SharedSight, World};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::store::PlacedStore;
-use super::{Guard, PLACES, Process, ProcessClock, WITNESS, keeper};
+use super::{Clocks, FakeProbe, Guard, PLACES, Process, WITNESS};
 use crate::drive::{self, Command, Run};
 use crate::fault::Faults;
 use crate::model::table::automatic;
@@ -162,10 +162,12 @@ impl Stage {
             place: [0, 0, 1, 1, WITNESS][number],
             alive: true,
             frozen_ms: 0,
-            drift_ppm: DRIFTS_PPM[usize::try_from(rng.below(3)).unwrap_or(0)],
-            wall_ms: 0,
-            booted_ms: 1_000 + rng.below(1_000_000),
-            hold: Arc::new(Mutex::new(Hold::Closed)),
+            clocks: Arc::new(Clocks::new(
+                &site.sim,
+                DRIFTS_PPM[usize::try_from(rng.below(3)).unwrap_or(0)],
+                1_000 + rng.below(1_000_000),
+            )),
+            hold: None,
         };
         let processes: Vec<Process> = (0..PROCESSES).map(process).collect();
         let rpo_ms = u64::try_from(manifest.objective.rpo.as_millis()).unwrap_or(u64::MAX);
@@ -186,33 +188,41 @@ impl Stage {
     /// Start a process anew: it knows nothing of what the one before it knew.
     fn start(&self, number: usize) -> JoinHandle<()> {
         let sim = self.site.sim.clone();
-        let hold = Arc::new(Mutex::new(Hold::Closed));
-        let at = sim.with(|s| {
-            let guard = s.guard.as_mut().expect("the stage has one");
-            let process = &mut guard.processes[number];
-            (process.alive, process.frozen_ms, process.hold) = (true, 0, hold.clone());
-            process.place
-        });
+        let guard = |s: &mut crate::state::State| s.guard.as_ref().map(|g| g.processes[number].clone());
+        let process = sim.with(guard).expect("the stage has processes");
         let store = Arc::new(PlacedStore::new(self.site.store.clone(), sim.clone(), number));
         let world = World {
             tenures: store.clone(),
             watch: store.clone(),
             journals: store.clone(),
             places: store,
-            clock: Arc::new(ProcessClock::new(sim.clone(), number)),
+            clock: process.clocks.clone(),
             sight: SharedSight::default(),
             ..world(&self.manifest, &sim, &self.site.store, Some(number))
         };
-        let place = match self.regions.get(at) {
+        let place = match self.regions.get(process.place) {
             None => Place::Witness,
             Some(region) => {
                 let name = format!("keeper{}-{region}", number % 2 + 1).parse().expect("a name");
                 Place::Keeper { region: region.clone(), name }
             }
         };
-        let rank = u32::from(at != WITNESS && number % 2 == 1);
-        let manifest = self.manifest.clone();
-        tokio::spawn(keeper::Process { number, manifest, world, sim, place, rank, hold }.run())
+        let keeper = Keeper::new(Settings {
+            world,
+            manifest: self.manifest.clone(),
+            policy: self.manifest.automatic.clone().expect("the stage has set it"),
+            place,
+            rank: u32::from(process.place != WITNESS && number % 2 == 1),
+            observe_only: false,
+            probe: Arc::new(FakeProbe::new(sim.clone(), number)),
+            version: "simulated",
+        });
+        let hold = (process.place != WITNESS).then(|| keeper.hold());
+        self.guard(|g| {
+            let process = &mut g.processes[number];
+            (process.alive, process.frozen_ms, process.hold) = (true, 0, hold);
+        });
+        tokio::spawn(async move { keeper.run().await })
     }
 
     fn kill(&mut self, number: usize) {
@@ -274,7 +284,7 @@ impl Stage {
             }
             Trouble::WallStep(number) => {
                 let step = i64::try_from(rng.below(7_200_000)).unwrap_or(0) - 3_600_000;
-                self.guard(|g| g.processes[number].wall_ms = step);
+                self.guard(|g| g.processes[number].clocks.step_wall(step));
             }
             Trouble::Lies => {
                 let lies = 100 + rng.below(900);
@@ -312,7 +322,7 @@ impl Stage {
             Trouble::Cut(a, b) => self.links(a, Some(b), true),
             Trouble::StoreLoses => self.guard(|g| g.loss_per_mille = 0),
             Trouble::StoreSlow => self.guard(|g| g.store_slow_ms = 0),
-            Trouble::WallStep(number) => self.guard(|g| g.processes[number].wall_ms = 0),
+            Trouble::WallStep(number) => self.guard(|g| g.processes[number].clocks.step_wall(0)),
             Trouble::Lies => self.guard(|g| g.lies_per_mille = 0),
             Trouble::Calls => sim.with(|s| s.faults = Faults::None),
             Trouble::Lag => sim.with(|s| s.lag_ms = crate::site::LAG_MS),

@@ -37,32 +37,27 @@ fn no_seed_breaks_a_promise_and_every_site_heals() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    for seed in [82, 98, 2_557, 7_483] {
+    for seed in [39, 82, 2_557, 7_483] {
         let (once, again): (Played, Played) = (play(seed), play(seed));
         assert_eq!(once, again, "seed {seed}");
         assert!(once.trace.len() > 10, "seed {seed}: a trace of nothing");
     }
 }
 
-/// Found here: the active region had been on two timelines since the histories parted, and what the
-/// returned region had alone was looked for behind the second fork only.
+/// Found here: a keeper that was cut off from the active region took it for dark, although its tenure was
+/// renewed. When that region died in truth, the time of the cut counted as time in which nothing was written,
+/// and three times the objective was lost.
 #[test]
-fn what_a_returned_region_had_alone_is_saved_although_the_active_one_restarted_since() {
-    let played = play(82);
-    assert!(played.wrong.is_none(), "{}", played.told(82));
+fn a_region_that_renews_is_not_dark_however_it_looks_from_the_other_side() {
+    let played = play(39);
+    assert!(played.wrong.is_none(), "{}", played.told(39));
+    assert!(played.trace.iter().any(|line| line.contains("BEGINS OneWay")), "{}", played.told(39));
 }
 
-/// Found here: a call to hold a pool reached a frozen region, and was carried out when it woke, after the
-/// operation had been taken back.
+/// Found here: a witness that was itself cut off had recorded the active region as dark. Nobody took that
+/// back, and minutes later it made a loss look small.
 #[test]
-fn a_hold_that_comes_after_its_own_undo_is_found_and_let_go() {
-    let played = play(2_557);
-    assert!(played.wrong.is_none(), "{}", played.told(2_557));
-}
-
-/// Found here: the new active region died between the commit and the end of a switchover.
-#[test]
-fn a_switchover_whose_new_region_dies_before_its_end_is_finished_when_it_returns() {
-    let played = play(7_483);
-    assert!(played.wrong.is_none(), "{}", played.told(7_483));
+fn a_region_was_not_dark_while_its_hold_lasted_whatever_was_recorded() {
+    let played = play(13_760);
+    assert!(played.wrong.is_none(), "{}", played.told(13_760));
 }
