@@ -26,7 +26,7 @@ bench: build
 torture: build
 	target/debug/bascule torture --out target/torture.json
 
-# The model of the protocol at bounds beyond the tests': about 15 minutes and 8 GB.
+# The model of the protocol at bounds beyond the tests': hundreds of millions of steps, and gigabytes of memory.
 .PHONY: prove soak
 prove:
 	$(CARGO) run --release -p bascule-sim --example prove
