@@ -58,7 +58,12 @@ impl Postgres {
 
     /// As whom to probe it.
     pub fn login(&self) -> ProbeLogin {
-        ProbeLogin { database: "events".into(), user: "events".into(), password: "secret".into() }
+        ProbeLogin {
+            database: "events".into(),
+            user: "events".into(),
+            password: "secret".into(),
+            guarded: false,
+        }
     }
 
     /// How to reach `database`.
