@@ -55,6 +55,10 @@ pub struct Situation<'a> {
     pub failover: Option<&'a Assessment>,
     /// What the planner says of a reinstatement of the other region; none until it was looked at.
     pub reinstate: Option<&'a Assessment>,
+    /// Whether it is time to hold gates and pools against the tenure.
+    pub restore_due: bool,
+    /// What the planner says of that; none until it was looked at.
+    pub restore: Option<&'a Assessment>,
 }
 
 /// What a place says of the active region.
@@ -118,6 +122,8 @@ pub enum Look {
     Failover,
     /// A reinstatement of the other region.
     Reinstate,
+    /// Gates and pools that are not what the tenure says.
+    Restore,
 }
 
 /// What to do by itself.
@@ -132,6 +138,8 @@ pub enum Act {
     FailOver,
     /// Make the other region a standby again.
     Reinstate,
+    /// Make gates and pools what the tenure says.
+    Restore,
     /// Stop renewing: this region can't write, and the other one could.
     Release,
 }
@@ -187,6 +195,11 @@ fn as_holder(s: &Situation<'_>) -> Decision {
             return Decision::Rest(Rest::AtWork(open.id.clone()));
         }
         return unless_paused(s, Act::Resume(open.id.clone()));
+    }
+    match s.restore {
+        None if s.restore_due => return Decision::Look(Look::Restore),
+        Some(assessment) if assessment.runnable().is_some() => return unless_paused(s, Act::Restore),
+        Some(_) | None => {}
     }
     if s.policy.impaired == Impaired::Release && is_impaired(s) {
         let mut refusals = paused(s);

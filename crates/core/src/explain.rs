@@ -191,6 +191,8 @@ fn judge(
         open: open.as_ref(),
         failover: Some(supposed),
         reinstate: None,
+        restore_due: false,
+        restore: None,
     });
     match decision {
         Decision::Act(Act::FailOver) => match policy.mode {

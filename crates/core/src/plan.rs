@@ -22,6 +22,8 @@ pub enum Kind {
     Failover,
     /// A returned region becomes the standby.
     Reinstate,
+    /// Gates and pools become what the tenure says again; nothing moves.
+    Restore,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Switchover => "switchover",
             Kind::Failover => "failover",
             Kind::Reinstate => "reinstate",
+            Kind::Restore => "restore",
         }
     }
 }

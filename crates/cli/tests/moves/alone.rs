@@ -43,6 +43,28 @@ fn the_death_of_one_keeper_is_nobodys_business(site: &Site) {
     assert_eq!(epoch(site), 1, "nothing moved");
 }
 
+/// A load balancer's gate is closed when it starts; the keepers tell it what the tenure says, and nothing moves.
+fn a_restarted_load_balancer_learns_where_it_is(site: &Site) {
+    let load = site.load(RATE);
+    for lb in ["us-east-2-lb", "us-west-1-lb"] {
+        site.lab.does(&["break", "part-loss", lb]);
+        site.lab.does(&["heal"]);
+    }
+    let status = || site.status();
+    let gate = |status: &Value, region: &str| {
+        let state = status.pointer(&format!("/regions/{region}/gate/seen/value/state"));
+        state.and_then(Value::as_str).map(str::to_owned)
+    };
+    let told = || {
+        let status = status();
+        gate(&status, EAST).as_deref() == Some("local") && gate(&status, WEST).as_deref() == Some("remote")
+    };
+    assert!(eventually(told), "{:#}", status());
+    bounded(&load.end_load());
+    assert_eq!(epoch(site), 1, "nothing moved");
+    site.ready();
+}
+
 /// Users' region is gone; the other one takes over, and the lost one becomes its standby when it is back.
 fn a_lost_region_is_left_and_returns_as_the_standby(site: &Site) {
     let load = site.load(RATE);
@@ -108,6 +130,7 @@ fn a_dead_controller_is_relieved(site: &Site) {
 fn a_site_moves_by_itself_and_only_when_it_must() {
     let site = Site::up_by_itself("alone");
     the_death_of_one_keeper_is_nobodys_business(&site);
+    a_restarted_load_balancer_learns_where_it_is(&site);
     a_lost_region_is_left_and_returns_as_the_standby(&site);
     a_zombie_acknowledges_nothing_and_becomes_the_standby(&site);
     a_region_that_is_cut_off_closes_by_itself(&site);

@@ -12,6 +12,9 @@ impl fmt::Display for Decision {
             Decision::Look(Look::Reinstate) => {
                 f.write_str("no standby was seen yet; looking at the other region")
             }
+            Decision::Look(Look::Restore) => {
+                f.write_str("looking whether gates and pools are as they should be")
+            }
             Decision::Act(act) => act.fmt(f),
             Decision::Refuse(refusals) => {
                 f.write_str("nothing is done")?;
@@ -47,6 +50,7 @@ impl fmt::Display for Act {
             Act::Abort(operation) => write!(f, "take {operation} back: the region it needs is lost"),
             Act::FailOver => f.write_str("fail over: the active region is lost, and its gate is closed"),
             Act::Reinstate => f.write_str("reinstate the other region: it is back"),
+            Act::Restore => f.write_str("set gates and pools to what the tenure says"),
             Act::Release => f.write_str("stop renewing: this region can't write"),
         }
     }

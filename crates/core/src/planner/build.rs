@@ -148,7 +148,7 @@ impl<'a> Scene<'a> {
         let Some(compute) = self.need(compute, region, "compute") else { return };
         // While the active region is gone, nobody can write: alive is all that can be asked.
         let (able, word) = match by {
-            Kind::Switchover | Kind::Reinstate => (compute.ready, "ready"),
+            Kind::Switchover | Kind::Reinstate | Kind::Restore => (compute.ready, "ready"),
             Kind::Failover => (compute.alive, "alive"),
         };
         let wanted = compute.wanted;

@@ -82,4 +82,6 @@ codes! {
     NotFenced = "BSC-P018",
     /// Writes to the pool are held at this moment, by nobody's operation.
     HeldAlready = "BSC-P019",
+    /// Gates and pools are what the tenure says.
+    NothingToRestore = "BSC-P020",
 }

@@ -7,6 +7,7 @@ mod build;
 mod failover;
 mod finding;
 mod reinstate;
+mod restore;
 mod switchover;
 
 pub use failover::loss_ms;
@@ -100,6 +101,7 @@ pub fn plan(manifest: &Manifest, observation: &Observation, request: &Request) -
         Kind::Switchover => switchover::plan(&mut scene),
         Kind::Failover => failover::plan(&mut scene),
         Kind::Reinstate => reinstate::plan(&mut scene),
+        Kind::Restore => restore::plan(&mut scene),
     };
     debug_assert_eq!(plan.validate(), Ok(()));
     Assessment { plan: Some(plan), blocks: scene.blocks, warnings: scene.warnings }

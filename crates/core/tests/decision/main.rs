@@ -45,6 +45,8 @@ struct Scene {
     open: Option<Open>,
     failover: Option<Assessment>,
     reinstate: Option<Assessment>,
+    restore_due: bool,
+    restore: Option<Assessment>,
 }
 
 fn clear() -> Assessment {
@@ -92,6 +94,8 @@ fn lost() -> Scene {
         open: None,
         failover: Some(clear()),
         reinstate: None,
+        restore_due: false,
+        restore: None,
     }
 }
 
@@ -111,6 +115,8 @@ fn decide(scene: &Scene) -> Decision {
         open: scene.open.as_ref(),
         failover: scene.failover.as_ref(),
         reinstate: scene.reinstate.as_ref(),
+        restore_due: scene.restore_due,
+        restore: scene.restore.as_ref(),
     })
 }
 
@@ -210,6 +216,22 @@ fn an_unsettled_move_looks_for_its_standby() {
     assert_eq!(holder(|_| ()), Decision::Look(Look::Reinstate));
     let not_back = holder(|s| s.reinstate = Some(blocked(Code::NotObserved)));
     assert_eq!(not_back, Decision::Rest(Rest::Renewed));
+}
+
+#[test]
+fn gates_and_pools_are_held_against_the_tenure_when_it_is_time() {
+    let holder = |change: fn(&mut Scene)| {
+        with(|s| {
+            (s.here, s.still_for) = (east(), seconds(0));
+            s.vantages.clear();
+            change(s);
+        })
+    };
+    assert_eq!(holder(|s| s.restore_due = true), Decision::Look(Look::Restore));
+    let well = holder(|s| (s.restore_due, s.restore) = (true, Some(blocked(Code::NothingToRestore))));
+    assert_eq!(well, Decision::Rest(Rest::Renewed));
+    let standby = with(|s| (s.restore_due, s.still_for) = (true, seconds(0)));
+    assert_eq!(standby, Decision::Rest(Rest::Renewed), "only the active region's keepers do it");
 }
 
 #[test]

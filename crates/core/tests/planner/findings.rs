@@ -161,6 +161,11 @@ fn about_other_parts() -> Vec<Change> {
             east(),
             GateState::Remote
         )),
+        change!(Restore, NothingToRestore, true, "its gate is open", |o, _| gate(
+            o,
+            east(),
+            GateState::Local
+        )),
         change!(Failover, NotFenced, false, "its gate is out of reach", |o, _| of(east(), o).gate = unseen()),
         change!(Switchover, HeldAlready, false, "a pool holds", |o, _| hold(o, east())),
         change!(Failover, HeldAlready, false, "a pool holds", |o, _| hold(o, west())),

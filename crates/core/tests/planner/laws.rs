@@ -104,6 +104,7 @@ fn unknown_is_not_green() {
             Kind::Switchover => 0b111 | 0b111 << theirs | 0b1111 << ours,
             Kind::Failover => 0b111 | 0b1111 << ours,
             Kind::Reinstate => 0b011 | 0b0001 << theirs | 0b0111 << ours,
+            Kind::Restore => 0b011 | 0b0111 << ours,
         };
         assert!(mask & needed == 0 || found.runnable().is_none(), "{kind:?} to {to}, {mask:011b}");
     });

@@ -5,6 +5,7 @@ mod findings;
 mod guarded;
 mod laws;
 mod pages;
+mod restored;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -152,6 +153,14 @@ fn returned() -> Observation {
     observation
 }
 
+/// East is active, and its load balancer was restarted.
+fn restarted() -> Observation {
+    let mut observation = healthy();
+    let region = observation.regions.get_mut(&east()).expect("it is there");
+    region.gate = seen(GateObservation { state: GateState::Closed, epoch: Epoch(0), servers_up: 0 });
+    observation
+}
+
 fn request(kind: Kind, to: RegionName) -> Request {
     Request { kind, to, accept_loss_ms: None, measured_pauses_ms: Vec::new() }
 }
@@ -166,5 +175,6 @@ fn start(kind: Kind) -> (Observation, Request) {
         Kind::Switchover => (healthy(), request(kind, west())),
         Kind::Failover => (crippled(), request(kind, west())),
         Kind::Reinstate => (returned(), request(kind, east())),
+        Kind::Restore => (restarted(), request(kind, east())),
     }
 }

@@ -28,6 +28,9 @@ use crate::observer;
 const SUSPICIOUS: Duration = Duration::from_millis(100);
 /// Between two looks at the other region while the last move is not settled: a rewind takes seconds.
 const SETTLING: Duration = Duration::from_secs(2);
+/// Between two looks whether gates and pools are what the tenure says, while users are served: each asks every part of
+/// both regions, 20 ms of work. A standby's load balancer that was restarted turns users away for so long.
+const RESTORING: Duration = Duration::from_secs(15);
 /// After an operation that could not be finished; doubled each time, up to the second.
 const TROUBLE_MIN: Duration = Duration::from_secs(2);
 const TROUBLE_MAX: Duration = Duration::from_secs(60);
@@ -41,6 +44,7 @@ struct Memory {
     beat: Option<(OperationId, u64, u64, Mono)>,
     told: Option<Mono>,
     settling: Option<Mono>,
+    restoring: Option<Mono>,
     /// What the planner said of a failover, and when it was asked.
     failover: Option<(Mono, Assessment)>,
     trouble: Option<(Mono, Duration)>,
@@ -179,7 +183,8 @@ impl Keeper {
         if memory.failover.as_ref().is_some_and(|(at, _)| self.world.clock.mono().since(*at) > renew) {
             memory.failover = None;
         }
-        let mut reinstate = None;
+        let (mut reinstate, mut restore) = (None, None);
+        let restore_due = holder && tenure.settled && self.restore_is_due(memory);
         loop {
             let now = self.world.clock.mono();
             let sight = self.world.sight.saw(tenure, now);
@@ -196,6 +201,8 @@ impl Keeper {
                 open: open.as_ref(),
                 failover: memory.failover.as_ref().map(|(_, assessment)| assessment),
                 reinstate: reinstate.as_ref(),
+                restore_due,
+                restore: restore.as_ref(),
             });
             self.say(&decision);
             match decision {
@@ -216,9 +223,14 @@ impl Keeper {
                     }
                     reinstate = Some(assessment);
                 }
+                Decision::Look(Look::Restore) => {
+                    memory.restoring = Some(now);
+                    restore = Some(self.assess(Kind::Restore, here).await.1);
+                }
                 Decision::Act(act) => {
                     let failover = memory.failover.take().map(|(_, assessment)| assessment);
-                    self.act(memory, here, act, failover.as_ref(), reinstate.as_ref()).await;
+                    let drawn = [failover.as_ref(), reinstate.as_ref(), restore.as_ref()];
+                    self.act(memory, here, act, drawn).await;
                     return;
                 }
                 Decision::Rest(_) | Decision::Refuse(_) => return,
@@ -226,7 +238,23 @@ impl Keeper {
         }
     }
 
+    /// At once when users are not served for two looks (one may be an accident), and now and then otherwise. The second keeper
+    /// of a region a renewal after the first.
+    fn restore_is_due(&self, memory: &Memory) -> bool {
+        let renew = self.policy.timing().renew;
+        let now = self.world.clock.mono();
+        let failing = self.state.probed().and_then(|probed| probed.failing_since);
+        let every = match failing {
+            Some(since) if now.since(since) >= renew * (2 + self.rank) => renew * 2,
+            Some(_) | None => RESTORING,
+        };
+        memory.restoring.is_none_or(|last| now.since(last) >= every)
+    }
+
     fn say(&self, decision: &Decision) {
+        if matches!(decision, Decision::Look(_)) {
+            return;
+        }
         let word = decision.to_string();
         // What changes from look to look by its numbers alone is said once.
         let news = !matches!(decision, Decision::Rest(decision::Rest::NotYet { .. }));
@@ -302,8 +330,7 @@ impl Keeper {
         memory: &mut Memory,
         here: &RegionName,
         act: Act,
-        failover: Option<&Assessment>,
-        reinstate: Option<&Assessment>,
+        [failover, reinstate, restore]: [Option<&Assessment>; 3],
     ) {
         let stopping = self.stopping.load(std::sync::atomic::Ordering::SeqCst);
         if stopping || self.observe_only || self.policy.mode != Mode::Automatic {
@@ -318,6 +345,7 @@ impl Keeper {
             }
             Act::FailOver => self.begin(failover).await,
             Act::Reinstate => self.begin(reinstate).await,
+            Act::Restore => self.begin(restore).await,
             Act::Release => {
                 tracing::warn!(region = %here, "it can't write: its tenure is not renewed any more");
                 self.released.store(true, std::sync::atomic::Ordering::SeqCst);

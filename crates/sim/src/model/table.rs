@@ -95,6 +95,7 @@ impl Tables {
             Kind::Switchover => &self.0[0],
             Kind::Failover => &self.0[1],
             Kind::Reinstate => &self.0[2],
+            Kind::Restore => unreachable!("no map of the model closes by itself"),
         }
     }
 }
