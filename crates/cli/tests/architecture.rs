@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bascule-engine", &["bascule-core"]),
     ("bascule-stores", &["bascule-core"]),
     ("bascule-providers", &["bascule-core"]),
+    ("bascule-import", &["bascule-core"]),
     ("bascule-lab", &["bascule-core"]),
     ("bascule-drill", &["bascule-core"]),
     ("bascule-sim", &["bascule-core", "bascule-engine", "bascule-stores"]),

@@ -5,7 +5,9 @@
 //! lives behind a trait in [`ports`].
 
 pub mod action;
+pub mod asset;
 pub mod decision;
+pub mod document;
 pub mod explain;
 pub mod id;
 pub mod manifest;

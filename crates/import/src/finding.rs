@@ -1,0 +1,70 @@
+//! What a reader could not use, or what contradicts something else, with its place.
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Something is missing, or was read only by a guess.
+    Warning,
+    /// Something is wrong.
+    Error,
+}
+
+/// One thing found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable; each has a page in `docs/errors/`.
+    pub code: Code,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Which line of the input, from 1; 0 if it is about the whole.
+    pub line: usize,
+    /// What is the matter, one line.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $severity:ident;)*) => {
+        /// The kinds of finding. A number never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub enum Code { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The code as it is printed.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+
+            /// How much it matters.
+            #[must_use]
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$name => Severity::$severity,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The input is larger than a reader takes, or nested deeper.
+    TooLarge = "BSC-I001", Error;
+    /// The input is not what it was taken for.
+    Unreadable = "BSC-I002", Error;
+}
+
+impl Finding {
+    /// A finding of its code's severity.
+    #[must_use]
+    pub fn new(code: Code, line: usize, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { code, severity: code.severity(), line, message: message.into(), remedy: remedy.into() }
+    }
+}

@@ -1,0 +1,1 @@
+//! A disaster-recovery document in Markdown.

@@ -1,0 +1,1 @@
+//! Terraform: `terraform show -json` of a state or a plan, and `.tf` files.
