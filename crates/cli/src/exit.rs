@@ -11,7 +11,8 @@ Exit codes:
   3  refused: something forbids it; nothing was changed
   4  aborted: everything that was begun was taken back
   5  stopped half-way: `bascule resume` goes on
-  6  a drill's verdict is missed or void";
+  6  a drill's verdict is missed or void
+  7  abandoned: it made a region active that is lost; fail over next";
 
 /// Refused: something forbids it.
 pub const REFUSED: u8 = 3;
@@ -21,6 +22,9 @@ pub const ABORTED: u8 = 4;
 pub const STOPPED: u8 = 5;
 /// A verdict that is not "met".
 pub const MISSED: u8 = 6;
+
+/// Abandoned.
+pub const ABANDONED: u8 = 7;
 
 /// A mistake of the user's, which has changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +42,11 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     match error.downcast_ref::<bascule_engine::executor::Error>() {
-        Some(bascule_engine::executor::Error::PastCommit { .. }) => ExitCode::from(REFUSED),
+        Some(
+            bascule_engine::executor::Error::PastCommit { .. }
+            | bascule_engine::executor::Error::NotCommitted { .. }
+            | bascule_engine::executor::Error::NotLost { .. },
+        ) => ExitCode::from(REFUSED),
         Some(bascule_engine::executor::Error::Store(bascule_core::ports::StoreError::Busy(_))) => {
             ExitCode::from(REFUSED)
         }

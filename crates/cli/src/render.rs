@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use bascule_core::id::RegionName;
 use bascule_core::manifest::Manifest;
 use bascule_core::observation::{ClusterRole, DatabaseObservation, Observation, Observed, RegionObservation};
-use bascule_core::operation::Outcome;
 use bascule_core::planner::{Assessment, Finding};
 use bascule_core::position::Lsn;
 use bascule_engine::report::Report;
@@ -231,8 +230,7 @@ pub fn ms(us: u64) -> String {
 pub fn report(report: &Report) -> String {
     let mut out = String::new();
     let ended = match &report.outcome {
-        Some(Outcome::Succeeded) => "succeeded".to_owned(),
-        Some(Outcome::Aborted { why }) => format!("aborted: {why}"),
+        Some(outcome) => outcome.to_string(),
         None => format!("open, {}", report.course),
     };
     let _ = writeln!(

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::id::{OperationId, RegionName};
 use crate::manifest::{Automatic, Impaired, Mode};
+use crate::observation::LastMove;
 use crate::planner::{Assessment, Code, Finding};
 use crate::tenure::Tenure;
 use crate::tenure::challenge::Sight;
@@ -51,6 +52,9 @@ pub struct Situation<'a> {
     pub pause: Result<Option<&'a Pause>, &'a str>,
     /// The operation that is open, if one is.
     pub open: Option<&'a Open>,
+    /// How the move that made the active region active came out; none if that is not known. If the region was never
+    /// promoted there is nothing that a standby could lack.
+    pub last_move: Option<LastMove>,
     /// What the planner says of a failover to here; none until it was looked at.
     pub failover: Option<&'a Assessment>,
     /// What the planner says of a reinstatement of the other region; none until it was looked at.
@@ -134,6 +138,8 @@ pub enum Act {
     Resume(OperationId),
     /// Take back what cannot be finished, since the region it needs is lost.
     Abort(OperationId),
+    /// End what can neither be finished nor taken back: it made the active region active, which is lost.
+    Abandon(OperationId),
     /// Fail over to this keeper's region.
     FailOver,
     /// Make the other region a standby again.
@@ -234,7 +240,13 @@ fn as_challenger(s: &Situation<'_>) -> Decision {
         if open.silent_for < EXECUTOR_SILENT + stagger(s) {
             return Decision::Rest(Rest::AtWork(open.id.clone()));
         }
-        let act = if open.past_commit { Act::Resume } else { Act::Abort };
+        let act = if s.tenure.by.as_ref() == Some(&open.id) {
+            Act::Abandon
+        } else if open.past_commit {
+            Act::Resume
+        } else {
+            Act::Abort
+        };
         return or_refuse(refusals, act(open.id.clone()));
     }
     refusals.extend(unsettled(s));
@@ -265,7 +277,8 @@ fn paused(s: &Situation<'_>) -> Vec<Refusal> {
 }
 
 fn unsettled(s: &Situation<'_>) -> Option<Refusal> {
-    (!s.tenure.settled).then_some(Refusal::NotSettled)
+    let unopened = s.last_move.is_some_and(LastMove::is_unopened);
+    (!s.tenure.settled && !unopened).then_some(Refusal::NotSettled)
 }
 
 fn cooling_down(s: &Situation<'_>) -> Option<Refusal> {

@@ -189,6 +189,7 @@ fn judge(
         vantages: &vantages,
         pause: known.pause,
         open: open.as_ref(),
+        last_move: known.observation.last_move.seen().copied(),
         failover: Some(supposed),
         reinstate: None,
         restore_due: false,

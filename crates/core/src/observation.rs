@@ -58,10 +58,33 @@ pub struct Observation {
     pub tenure: Observed<Tenure>,
     /// The operation that has begun and not ended, if any.
     pub open_operation: Observed<Option<OperationId>>,
+    /// How the move that made the active region active came out.
+    pub last_move: Observed<LastMove>,
     /// Both regions.
     pub regions: BTreeMap<RegionName, RegionObservation>,
     /// What each DNS server answers for each name of the site.
     pub names: BTreeMap<DnsName, Vec<NameAnswer>>,
+}
+
+/// How the move that made a region active came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LastMove {
+    /// It did all that users need; or the site was founded so.
+    Finished,
+    /// It moved the tenure and no more for certain: it was abandoned, or is still open.
+    Unfinished {
+        /// Whether the region may have been promoted. If not it has taken no write in this tenure.
+        opened: bool,
+    },
+}
+
+impl LastMove {
+    /// Whether the active region has certainly taken no write in its tenure.
+    #[must_use]
+    pub fn is_unopened(self) -> bool {
+        self == LastMove::Unfinished { opened: false }
+    }
 }
 
 /// One region.

@@ -11,10 +11,16 @@
 //! have grown can succeed no more, in none of its attempts. Without it an operation whose region lives after
 //! all could neither end nor be taken back.
 //!
+//! Past the commit there is one way to end without reaching the goal: the region that was made active is
+//! itself lost, and an operation that needs it would block the failover away from it (`Abandoned`). Legal
+//! only once the commit is known to be done; that the region is lost its caller has to know.
+//!
 //! What it leaves out: a plan without a commit step (a reinstate) has no point of no return and can
 //! always be given up; nothing users need hangs on it.
 
 mod ask;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +115,22 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
+    /// It was past its commit point, and the region it made active is lost: what is left is not done, and
+    /// nothing was taken back. The way on is a failover, or, if that region returns, a restore.
+    Abandoned {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Succeeded => f.write_str("succeeded"),
+            Outcome::Aborted { why } => write!(f, "aborted: {why}"),
+            Outcome::Abandoned { why } => write!(f, "abandoned: {why}"),
+        }
+    }
 }
 
 /// Where an operation is heading.
@@ -469,6 +491,13 @@ impl Operation {
             Outcome::Aborted { .. } => match self.course {
                 Course::Aborting { .. } => self.next_undo(),
                 Course::Forward | Course::Ended { .. } => Some(0),
+            },
+            // Before it is known that the commit is done, the operation is aborted or resumed.
+            Outcome::Abandoned { .. } => match self.course {
+                Course::Forward if self.has_committed() => None,
+                Course::Forward | Course::Aborting { .. } | Course::Ended { .. } => {
+                    Some(self.commit().unwrap_or(0))
+                }
             },
         };
         if let Some(step) = left.and_then(|index| self.plan.steps.get(index)) {

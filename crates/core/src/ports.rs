@@ -242,7 +242,7 @@ pub trait TenureStore: Send + Sync {
     async fn tenure(&self) -> Result<Option<Tenure>, StoreError>;
     /// Apply an event by [`crate::tenure::next`], atomically. A commit is admitted only while its operation
     /// is open and nobody has taken it over: `Fenced` otherwise. A commit that was made already is
-    /// answered by what it made, whoever asks.
+    /// answered by what it made, whoever asks. A renewal is a sign of life: it ends a region's darkness.
     async fn advance(&self, event: crate::tenure::Event) -> Result<Tenure, StoreError>;
     /// Record whether a region was seen; returns since when it has not been, without a break.
     async fn sight(

@@ -57,8 +57,29 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// It has not made any region active.
+    #[error(
+        "operation {id} has not moved the site: `bascule abort {id}` takes it back, `bascule resume {id}` goes on"
+    )]
+    NotCommitted {
+        /// Which.
+        id: OperationId,
+    },
+    /// The region that it made active is there.
+    #[error(
+        "operation {id} can be finished, since the region that it made active is not lost ({why}): `bascule resume {id}`"
+    )]
+    NotLost {
+        /// Which.
+        id: OperationId,
+        /// What speaks for the region.
+        why: String,
+    },
     /// It can't be aborted any more.
-    #[error("operation {id} is past the commit point ({step}) and only goes forward: `bascule resume {id}`")]
+    #[error(
+        "operation {id} is past the commit point ({step}) and only goes forward: `bascule resume {id}`; if the region \
+             that it made active is lost, `bascule abandon {id}`"
+    )]
     PastCommit {
         /// Which.
         id: OperationId,
@@ -116,6 +137,59 @@ pub async fn abort(world: &World, id: OperationId, why: String, control: Control
     }
     run.waives_lost = true;
     run.drive().await
+}
+
+/// Take over an operation that made a region active which is lost, and end it there: it can neither go on without that
+/// region nor turn back. What is left is a failover, which waits like any other, or a restore if the region returns.
+/// That it is lost the caller has to know.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn abandon(
+    world: &World,
+    id: OperationId,
+    why: String,
+    control: Control,
+) -> Result<Outcome, Error> {
+    let mut run = take_over(world, id.clone(), control).await?;
+    if run.grip.epoch == run.state.plan.base {
+        return Err(Error::NotCommitted { id });
+    }
+    // Calls of the one before may still arrive, at a region that a failover is about to make a primary.
+    let left: Vec<StepId> = run.inherited.keys().cloned().collect();
+    for step in &left {
+        let bound_ms = run.state.plan.step(step).map_or(0, |step| step.bound_ms);
+        run.await_calls_under_way(step, bound_ms).await;
+    }
+    let mut events = Vec::new();
+    if !run.state.has_committed() {
+        let commit =
+            run.state.plan.steps.iter().find(|step| step.action.is_commit()).map(|step| step.id.clone());
+        if let Some(step) = commit {
+            // The tenure says that it was made; its answer was lost.
+            let evidence = Evidence::note("the tenure names this operation");
+            events.push(Event::Intended { step: step.clone() });
+            events.push(Event::Done { step, evidence });
+        }
+    }
+    let outcome = Outcome::Abandoned { why };
+    events.push(Event::Ended { outcome: outcome.clone() });
+    run.record(events).await?;
+    Ok(outcome)
+}
+
+/// [`abandon`], for a person, who is not believed: that the region is lost has to be seen here.
+///
+/// # Errors
+/// [`Error::NotLost`], and see [`Error`].
+pub async fn abandon_if_lost(world: &World, id: OperationId, control: Control) -> Result<Outcome, Error> {
+    let plan = world.journals.read(&id).await?.header.plan;
+    let tenure = world.tenures.tenure().await?.filter(|tenure| tenure.by.as_ref() == Some(&id));
+    let Some(tenure) = tenure else { return Err(Error::NotCommitted { id }) };
+    match perform::prove_lost(world, &id, &tenure, &plan.from).await {
+        Ok(why) => abandon(world, id, why, control).await,
+        Err(why) => Err(Error::NotLost { id, why }),
+    }
 }
 
 async fn take_over(world: &World, id: OperationId, control: Control) -> Result<Run, Error> {
@@ -197,7 +271,9 @@ impl Run {
     ) -> Self {
         let (began, attempts) = (Instant::now(), BTreeMap::new());
         let inherited = BTreeMap::new();
-        Self { world, id, grip, state, length, began, control, attempts, inherited, waives_lost: false }
+        // Where keepers watch, what a region missed is made up for when it returns.
+        let waives_lost = !world.ttl.is_zero();
+        Self { world, id, grip, state, length, began, control, attempts, inherited, waives_lost }
     }
 
     async fn drive(&mut self) -> Result<Outcome, Error> {

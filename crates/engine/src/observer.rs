@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use bascule_core::id::{OperationId, RegionName};
-use bascule_core::observation::{NameAnswer, Observation, Observed, RegionObservation};
+use bascule_core::observation::{LastMove, NameAnswer, Observation, Observed, RegionObservation};
+use bascule_core::operation::{Course, Operation, Outcome};
 use bascule_core::ports::StoreError;
+use bascule_core::tenure::Tenure;
+use bascule_core::time::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::world::{RegionPorts, World};
@@ -23,7 +26,14 @@ pub async fn observe(world: &World) -> Observation {
         Ok(value) => Observed::Seen { value, at },
         Err(error) => Observed::NotObserved { why: error.to_string() },
     };
-    Observation { at, tenure, open_operation, regions, names }
+    let last_move = match &tenure {
+        Observed::Seen { value, .. } => match last_move(world, value).await {
+            Ok(value) => Observed::Seen { value, at },
+            Err(error) => Observed::NotObserved { why: error.to_string() },
+        },
+        Observed::NotObserved { why } => Observed::NotObserved { why: why.clone() },
+    };
+    Observation { at, tenure, open_operation, last_move, regions, names }
 }
 
 /// The operation that has not ended, if there is one.
@@ -34,6 +44,35 @@ pub async fn open_operation(world: &World) -> Result<Option<OperationId>, StoreE
     // The newest is the only one that can be open: a second is refused while one is.
     let newest = world.journals.list(1).await?;
     Ok(newest.into_iter().find(|(_, open)| *open).map(|(header, _)| header.id))
+}
+
+/// Operations of one tenure that are looked through: restores and reinstatements that were tried again. Past them the
+/// move is taken to be finished, which promises nothing.
+const OPERATIONS_MAX: u32 = 50;
+
+/// How the move that made a region active came out, in all operations of its tenure.
+///
+/// # Errors
+/// The store's.
+pub async fn last_move(world: &World, tenure: &Tenure) -> Result<LastMove, StoreError> {
+    // One that was founded is what it was; one that was followed is whole.
+    let Some(by) = tenure.by.as_ref().filter(|_| !tenure.settled) else { return Ok(LastMove::Finished) };
+    let mut opened = false;
+    for (header, _) in world.journals.list(OPERATIONS_MAX).await? {
+        let journal = world.journals.read(&header.id).await?;
+        let events = journal.entries.iter().map(|entry| &entry.event);
+        let state = Operation::replay(journal.header.plan, events)
+            .map_err(|error| StoreError::Damaged(format!("the journal of {}: {error}", header.id)))?;
+        opened |= state.may_have_promoted();
+        let succeeded = state.course == Course::Ended { outcome: Outcome::Succeeded };
+        if succeeded && state.may_have_promoted() {
+            return Ok(LastMove::Finished);
+        }
+        if &header.id == by {
+            return Ok(LastMove::Unfinished { opened });
+        }
+    }
+    Ok(LastMove::Finished)
 }
 
 /// Whether no part of a region answers at this moment; the sighting is recorded.
@@ -63,7 +102,7 @@ async fn regions(world: &World) -> BTreeMap<RegionName, RegionObservation> {
         let mut region = RegionObservation { database, gate, pool, compute, lost_since: None };
         let sighted = world.tenures.sight(&name, region.is_dark(), world.clock.now()).await;
         region.lost_since = match sighted {
-            Ok(since) => since,
+            Ok(since) => since.map(|since| gone_since(world, since)),
             Err(error) => {
                 // Without the store no plan is made at all, so the missing instant misleads nobody.
                 tracing::warn!(region = %name, %error, "sighting not recorded");
@@ -73,6 +112,13 @@ async fn regions(world: &World) -> BTreeMap<RegionName, RegionObservation> {
         regions.insert(name, region);
     }
     regions
+}
+
+/// A region that was seen dark may have let writes pass until its last renewal, which came before, ran out.
+#[must_use]
+pub fn gone_since(world: &World, dark_since: Timestamp) -> Timestamp {
+    let ttl_ms = u64::try_from(world.ttl.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(dark_since.0.saturating_add(ttl_ms)).min(world.clock.now().max(dark_since))
 }
 
 async fn parts(

@@ -13,9 +13,11 @@ use bascule_core::plan::Step;
 use bascule_core::planner;
 use bascule_core::ports::{PortError, Record, StoreError};
 use bascule_core::position::Position;
-use bascule_core::tenure;
+use bascule_core::tenure::timing::Timing;
+use bascule_core::tenure::{self, Tenure};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::observer;
 use crate::world::{RegionPorts, World};
 
 /// Pause between two questions inside a write pause. Each takes about 1 ms on a warm connection: more of
@@ -29,6 +31,11 @@ const WAIT_POLL: Duration = Duration::from_millis(100);
 /// readiness probes' writes, several a second, and a lost packet is sent again after 200 ms (Linux
 /// `TCP_RTO_MIN`).
 const SILENCE: Duration = Duration::from_millis(400);
+
+/// Looks at a lost region and at the one it fed: each takes at most the provider's 1 s, and a feed twice [`SILENCE`].
+const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+/// Past the wait itself: a few questions to the store.
+const WAITED_OUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -350,16 +357,53 @@ async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Atte
     }
 }
 
+/// Show that the active region is lost, as a failover away from it would: its tenure stands still, or, where nobody
+/// renews, nothing of it answers and it feeds nobody. `Err` says what it still does.
+pub(crate) async fn prove_lost(
+    world: &World,
+    operation: &OperationId,
+    tenure: &Tenure,
+    survivor: &RegionName,
+) -> Result<String, String> {
+    let (lost, epoch) = (tenure.active.clone(), tenure.epoch);
+    let setting = Setting {
+        world: world.clone(),
+        operation: operation.clone(),
+        term: Term(0),
+        from: lost.clone(),
+        to: survivor.clone(),
+        source: None,
+    };
+    let still = Timing::of(world.ttl).claim_after();
+    let (action, bound) = if world.ttl.is_zero() {
+        if !observer::is_dark(world, &lost).await {
+            return Err(format!("{lost} answers"));
+        }
+        (Action::ConfirmLost { region: lost }, CONFIRM_WITHIN)
+    } else {
+        (Action::WaitOut { region: lost, epoch, still_ms: millis(still) }, still + WAITED_OUT_WITHIN)
+    };
+    match bounded(setting, action, millis(bound)).await {
+        Attempt::Done(evidence) => Ok(evidence.note),
+        Attempt::Failed(why) | Attempt::Refuted(why) | Attempt::Unknown(why) | Attempt::Fenced(why) => {
+            Err(why)
+        }
+    }
+}
+
 /// Two vantages: this controller, which has looked once before it made the plan and looks again here,
 /// and the standby that the region should be feeding.
 async fn confirm_lost(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
     let lost = setting.region(region)?;
     let survivor = setting.region(&setting.to)?;
-    let (database, silent) = tokio::join!(lost.database.observe(), await_silence(survivor));
+    let (database, own) = tokio::join!(lost.database.observe(), survivor.database.observe());
     if database.seen().is_some_and(|d| d.role == ClusterRole::Primary) {
         return Err(Attempt::Failed(format!("{region} answers, and its database is a primary")));
     }
-    let silent = silent?;
+    let silent = match own.seen().map(|d| d.role) {
+        Some(ClusterRole::Primary) => format!("{} is a primary, which nobody feeds", setting.to),
+        Some(ClusterRole::Standby | ClusterRole::Leaderless) | None => await_silence(survivor).await?,
+    };
     Ok(Evidence::note(format!("{region} does not answer here, and {silent}")))
 }
 
@@ -416,17 +460,38 @@ async fn await_silence(survivor: &RegionPorts) -> Result<String, Attempt> {
 }
 
 async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
-    let progress = setting.region(region)?.log.progress().await?;
-    let now = setting.world.clock.now();
-    let dark_since = setting.world.tenures.sight(&setting.from, true, now).await?;
-    let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(since));
-    let loss_ms = progress
-        .newest_age_ms
-        .map(|age| planner::loss_ms(age, u64::try_from(dark_for.as_millis()).unwrap_or(u64::MAX)));
-    // What was received is replayed before promotion, so the histories part there.
+    let world = &setting.world;
+    let Some(tenure) = world.tenures.tenure().await? else {
+        return Err(Attempt::Failed("the site has no tenure".to_owned()));
+    };
+    let here = setting.region(region)?;
+    let now = world.clock.now();
+    let dark_since = world.tenures.sight(&setting.from, true, now).await?;
+    let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(observer::gone_since(world, since)));
+    let never_stood_down =
+        here.database.observe().await.seen().is_some_and(|d| d.role == ClusterRole::Primary);
+    let (at, newest_age_ms) = if never_stood_down {
+        // A session that was cut may still be told of a commit: not in the new epoch.
+        let end = read_end(here).await?.position;
+        let end = end.ok_or_else(|| Attempt::Failed("the end of its log is not known".to_owned()))?;
+        (end, Some(millis(now.since(tenure.since))))
+    } else {
+        let progress = here.log.progress().await?;
+        // What was received is replayed before promotion, so the histories part there.
+        (progress.received, progress.newest_age_ms)
+    };
+    if observer::last_move(world, &tenure).await?.is_unopened() {
+        let note = format!("{} took no write in epoch {}: nothing is lost", setting.from, tenure.epoch);
+        return Ok(Evidence { loss_ms: Some(0), ..Evidence::at(at, note) });
+    }
+    let loss_ms = newest_age_ms.map(|age| planner::loss_ms(age, millis(dark_for)));
     let loss = loss_ms.map_or("an unknown time".to_owned(), |ms| format!("at most {ms} ms"));
-    let note = format!("the histories part at {}; writes of {loss} may be lost", progress.received);
-    Ok(Evidence { loss_ms, ..Evidence::at(progress.received, note) })
+    let note = format!("the histories part at {at}; writes of {loss} may be lost");
+    Ok(Evidence { loss_ms, ..Evidence::at(at, note) })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn save_divergence(
@@ -439,10 +504,14 @@ async fn save_divergence(
     if already_follows.seen().is_some_and(|d| d.role == ClusterRole::Standby) {
         return Ok(Evidence::note("its cluster is a standby already; it took no writes of its own"));
     }
-    let Some(fork) = setting.region(active)?.log.fork().await? else {
-        return Err(Attempt::Failed(format!(
-            "{active} is on its first timeline: the histories never parted"
-        )));
+    // A region that took over as the primary that it had stayed began no timeline: then the other one did.
+    let fork = match setting.region(active)?.log.fork().await? {
+        Some(fork) => Some(fork),
+        None => returned.log.fork().await?,
+    };
+    let Some(fork) = fork else {
+        let why = format!("{active} and {region} are on their first timelines: the histories never parted");
+        return Err(Attempt::Failed(why));
     };
     let folder = setting.world.reports.join(setting.operation.as_str());
     let file = format!("divergence-{region}.jsonl");

@@ -93,6 +93,8 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Since when the tenure stands still.
     pub sight: SharedSight,
+    /// How long a region may let writes pass after its last renewal; zero where nobody renews.
+    pub ttl: Duration,
     /// Where operations leave files, one folder each.
     pub reports: PathBuf,
 }

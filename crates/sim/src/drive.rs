@@ -58,6 +58,8 @@ pub enum Command {
     Resume,
     /// Turn back.
     Abort,
+    /// End it, if the region that it made active is lost.
+    Abandon,
 }
 
 /// Look at the site and draw a plan.
@@ -82,6 +84,7 @@ pub async fn control(
         match command {
             Command::Apply(plan) => executor::begin(&world, id.clone(), *plan, control).await,
             Command::Resume => executor::resume(&world, id.clone(), control).await,
+            Command::Abandon => executor::abandon_if_lost(&world, id.clone(), control).await,
             Command::Abort => executor::abort(&world, id.clone(), "a person asked".to_owned(), control).await,
         }
     };
@@ -138,7 +141,6 @@ pub fn describe(entry: &Entry) -> String {
             format!("{step}.{name}: {why}")
         }
         Event::AbortBegan { why } => format!("operation.{name}: {why}"),
-        Event::Ended { outcome: Outcome::Succeeded } => format!("operation.{name}: succeeded"),
-        Event::Ended { outcome: Outcome::Aborted { why } } => format!("operation.{name}: aborted, {why}"),
+        Event::Ended { outcome } => format!("operation.{name}: {outcome}"),
     }
 }

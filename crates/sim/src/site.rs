@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bascule_core::id::{DnsName, Epoch, RegionName};
 use bascule_core::manifest::Manifest;
@@ -210,6 +211,7 @@ pub(crate) fn world(manifest: &Manifest, sim: &Arc<Sim>, store: &Arc<FaultyStore
         journals: store.clone(),
         places: store.clone(),
         sight: SharedSight::default(),
+        ttl: manifest.automatic.as_ref().map_or(Duration::ZERO, |policy| policy.ttl),
         clock: Arc::new(VirtualClock(sim.clone())),
         reports: std::path::PathBuf::from("reports"),
     }

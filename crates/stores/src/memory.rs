@@ -83,7 +83,11 @@ impl TenureStore for MemoryStore {
     async fn advance(&self, event: tenure::Event) -> Result<Tenure, StoreError> {
         let mut state = self.state();
         let operation = rules::made_by(&event).cloned().and_then(|id| state.standing(&id));
+        let lives = rules::sign_of_life(&event).cloned();
         let next = rules::advanced(state.tenure.clone(), event, operation.as_ref())?;
+        if let Some(region) = lives {
+            state.dark.remove(&region);
+        }
         state.tenure = Some(next.clone());
         self.advanced.notify_waiters();
         Ok(next)

@@ -1,7 +1,7 @@
 //! What a store refuses, whatever it is made of. Invariant: an append is durable only if its grip is
 //! current at the instant of the write; the caller holds its own lock or transaction around these checks.
 
-use bascule_core::id::{OperationId, SiteName, Term};
+use bascule_core::id::{OperationId, RegionName, SiteName, Term};
 use bascule_core::operation::{Event, Operation};
 use bascule_core::ports::{Entry, Grip, Header, Journal, StoreError};
 use bascule_core::tenure::{self, Tenure};
@@ -14,6 +14,16 @@ pub(crate) fn made_by(event: &tenure::Event) -> Option<&OperationId> {
     match event {
         tenure::Event::Committed { by, .. } => Some(by),
         tenure::Event::Founded { .. } | tenure::Event::Renewed { .. } | tenure::Event::Settled { .. } => None,
+    }
+}
+
+/// The region that an event comes from, if it shows that the region lives.
+pub(crate) fn sign_of_life(event: &tenure::Event) -> Option<&RegionName> {
+    match event {
+        tenure::Event::Renewed { region, .. } => Some(region),
+        tenure::Event::Founded { .. } | tenure::Event::Settled { .. } | tenure::Event::Committed { .. } => {
+            None
+        }
     }
 }
 

@@ -265,9 +265,7 @@ impl<'a> Rehearsal<'a> {
         };
         match operate::begin(self.site, self.world, request).await? {
             Started::Ended(id, bascule_core::operation::Outcome::Succeeded) => Ok(Moved::By(id)),
-            Started::Ended(id, bascule_core::operation::Outcome::Aborted { why }) => {
-                bail!("operation {id} was aborted: {why}")
-            }
+            Started::Ended(id, outcome) => bail!("operation {id} was {outcome}"),
             Started::Refused => Ok(Moved::Refused),
         }
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bascule_core::id::RegionName;
-use bascule_core::observation::GateState;
+use bascule_core::observation::{GateState, LastMove};
+use bascule_core::plan::Kind;
 use bascule_core::tenure::{Event, Tenure};
 use bascule_engine::world::World;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
 use crate::cmd::keeper::PERMITS;
-use crate::cmd::{block_on, print};
+use crate::cmd::{block_on, operate, print};
 use crate::site::Site;
 use crate::{exit, wiring};
 
@@ -37,9 +38,23 @@ pub fn found(site: &Site, _: &FoundArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// `bascule open`: after a load balancer was restarted its gate is closed; this opens it if it may be.
+/// `bascule open`: after a load balancer was restarted its gate is closed; this opens it if it may be. Where the move that
+/// made the region active was abandoned, and the region is back, it finishes that move.
 pub fn open(site: &Site, _: &OpenArgs) -> anyhow::Result<ExitCode> {
-    block_on(async { set_gates(&wiring::world(site)?).await })
+    block_on(async {
+        let world = wiring::world(site)?;
+        let Some(tenure) = world.tenures.tenure().await? else { return set_gates(&world).await };
+        let last_move = bascule_engine::observer::last_move(&world, &tenure).await?;
+        let open = bascule_engine::observer::open_operation(&world).await?;
+        match (last_move, open) {
+            // Its region is back: a gate alone would not make it serve.
+            (LastMove::Unfinished { .. }, None) => {
+                let request = operate::request(Kind::Restore, &tenure.active, None);
+                operate::start(site, request, &operate::RunArgs::default()).await
+            }
+            (LastMove::Unfinished { .. } | LastMove::Finished, _) => set_gates(&world).await,
+        }
+    })
 }
 
 /// Arguments of `guard`.

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use bascule_core::id::OperationId;
-use bascule_core::operation::Outcome;
 use clap::Args;
 
 use crate::cmd::{block_on, print, print_json};
@@ -48,8 +47,7 @@ pub fn list(site: &Site, args: &HistoryArgs) -> anyhow::Result<ExitCode> {
         let mut out = String::new();
         for r in &reports {
             let outcome = match &r.outcome {
-                Some(Outcome::Succeeded) => "succeeded".to_owned(),
-                Some(Outcome::Aborted { why }) => format!("aborted: {why}"),
+                Some(outcome) => outcome.to_string(),
                 None => format!("open, {}", r.course),
             };
             let hold = r.hold_us.map_or(String::new(), |us| format!(", writes held {} ms", render::ms(us)));

@@ -45,6 +45,8 @@ pub enum Command {
     Resume(operate::OpenArgs),
     /// Take an open operation back, if it is not past its commit point
     Abort(operate::OpenArgs),
+    /// End an open operation that made a region active which is lost; then fail over
+    Abandon(operate::OpenArgs),
     /// Past operations, newest first
     History(history::HistoryArgs),
     /// What an operation did, step by step, and where its time went
@@ -85,6 +87,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Reinstate(args) => on_site(manifest, |site| operate::reinstate(site, &args)),
         Command::Resume(args) => on_site(manifest, |site| operate::resume(site, &args)),
         Command::Abort(args) => on_site(manifest, |site| operate::abort(site, &args)),
+        Command::Abandon(args) => on_site(manifest, |site| operate::abandon(site, &args)),
         Command::History(args) => on_site(manifest, |site| history::list(site, &args)),
         Command::Report(args) => on_site(manifest, |site| history::report(site, &args)),
         Command::Drill(args) => on_site(manifest, |site| drill::run(site, &args)),

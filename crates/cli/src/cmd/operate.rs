@@ -1,4 +1,4 @@
-//! `bascule switchover`, `failover`, `reinstate`, `resume` and `abort`.
+//! `bascule switchover`, `failover`, `reinstate`, `resume`, `abort` and `abandon`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct ReinstateArgs {
     pub run: RunArgs,
 }
 
-/// Arguments of `resume` and `abort`.
+/// Arguments of `resume`, `abort` and `abandon`.
 #[derive(Debug, Args)]
 pub struct OpenArgs {
     /// The operation; without it, the one that is open
@@ -148,7 +148,8 @@ pub enum Started {
     Refused,
 }
 
-async fn start(site: &Site, request: Request, args: &RunArgs) -> anyhow::Result<ExitCode> {
+/// Plan, run, and print the report.
+pub async fn start(site: &Site, request: Request, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let world = with_crash(site, wiring::world(site)?, args)?;
     match begin(site, &world, request).await? {
         Started::Refused => Ok(ExitCode::from(exit::REFUSED)),
@@ -191,6 +192,16 @@ pub fn abort(site: &Site, args: &OpenArgs) -> anyhow::Result<ExitCode> {
         let id = the_open_one(&world, args).await?;
         let why = "a person asked for it".to_owned();
         let outcome = executor::abort(&world, id.clone(), why, control()).await?;
+        finish(&world, &id, &outcome, &args.run).await
+    })
+}
+
+/// `bascule abandon`.
+pub fn abandon(site: &Site, args: &OpenArgs) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let world = with_crash(site, wiring::world(site)?, &args.run)?;
+        let id = the_open_one(&world, args).await?;
+        let outcome = executor::abandon_if_lost(&world, id.clone(), control()).await?;
         finish(&world, &id, &outcome, &args.run).await
     })
 }
@@ -241,8 +252,7 @@ fn say(began: Instant, entry: &Entry) {
         Event::AbortBegan { why } => eprintln!("{ms:>7} ms  turning back: {why}"),
         Event::UndoDone { step, evidence } => eprintln!("{ms:>7} ms  took {step} back: {}", evidence.note),
         Event::UndoFailed { step, why } => eprintln!("{ms:>7} ms  could not take {step} back: {why}"),
-        Event::Ended { outcome: Outcome::Succeeded } => eprintln!("{ms:>7} ms  done"),
-        Event::Ended { outcome: Outcome::Aborted { why } } => eprintln!("{ms:>7} ms  aborted: {why}"),
+        Event::Ended { outcome } => eprintln!("{ms:>7} ms  {outcome}"),
     }
 }
 
@@ -261,6 +271,7 @@ async fn finish(
     Ok(match outcome {
         Outcome::Succeeded => ExitCode::SUCCESS,
         Outcome::Aborted { .. } => ExitCode::from(exit::ABORTED),
+        Outcome::Abandoned { .. } => ExitCode::from(exit::ABANDONED),
     })
 }
 

@@ -48,6 +48,9 @@ impl fmt::Display for Act {
                 write!(f, "take {operation} over: its controller gives no sign of life")
             }
             Act::Abort(operation) => write!(f, "take {operation} back: the region it needs is lost"),
+            Act::Abandon(operation) => {
+                write!(f, "abandon {operation}: the region that it made active is lost")
+            }
             Act::FailOver => f.write_str("fail over: the active region is lost, and its gate is closed"),
             Act::Reinstate => f.write_str("reinstate the other region: it is back"),
             Act::Restore => f.write_str("set gates and pools to what the tenure says"),

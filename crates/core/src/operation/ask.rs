@@ -34,6 +34,24 @@ impl Operation {
             .map(|(step, _)| step)
     }
 
+    /// The commit step, if the plan has one.
+    pub(super) fn commit(&self) -> Option<usize> {
+        self.plan.steps.iter().position(|step| step.action.is_commit())
+    }
+
+    /// Whether it is known that the commit was made.
+    #[must_use]
+    pub fn has_committed(&self) -> bool {
+        self.commit().is_some_and(|index| matches!(self.steps[index], StepState::Done { .. }))
+    }
+
+    /// Whether a region may have been made a primary by this operation.
+    #[must_use]
+    pub fn may_have_promoted(&self) -> bool {
+        let promotes = |step: &Step| matches!(step.action, Action::Promote { .. });
+        self.plan.steps.iter().zip(&self.steps).any(|(step, state)| promotes(step) && state.may_have_acted())
+    }
+
     /// Past the commit point, what a switchover still asks of the region it left: users of the new region
     /// can do without it. Its gate was closed before the commit, so it takes no writes either way.
     pub(super) fn may_go_without(&self, step: &Step) -> bool {
@@ -166,6 +184,7 @@ impl Operation {
             Course::Aborting { .. } => "aborting",
             Course::Ended { outcome: Outcome::Succeeded } => "succeeded",
             Course::Ended { outcome: Outcome::Aborted { .. } } => "aborted",
+            Course::Ended { outcome: Outcome::Abandoned { .. } } => "abandoned",
         }
     }
 }

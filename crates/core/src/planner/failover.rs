@@ -10,7 +10,7 @@ use super::{Code, Scene};
 use crate::action::Action;
 use crate::id::{Epoch, RegionName, StepId};
 use crate::manifest::Automatic;
-use crate::observation::{ClusterRole, GateState};
+use crate::observation::{ClusterRole, GateState, LastMove};
 use crate::plan::{Kind, Phase, Plan};
 use crate::tenure::timing::Timing;
 
@@ -37,11 +37,12 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
             "a region that answers, or still feeds its standby, is not gone",
         ),
     };
+    let closed = close_own(scene, &mut steps, &to, base, &confirm);
     let fork = steps.add(
         Phase::Prepare,
         &format!("fork-{to}"),
         Action::ReadFork { region: to.clone() },
-        &[&confirm],
+        &[&closed],
         CALL_BOUND_MS,
         "where the histories part, and how much may be lost; read before anything changes",
     );
@@ -106,6 +107,26 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     steps.into_plan(scene, from, to)
 }
 
+/// A region that was a primary before may have its gate open still, and commits that wait there for a permit: with the
+/// claim its keepers' holds open, before anything is promoted.
+fn close_own(scene: &Scene<'_>, steps: &mut Steps, to: &RegionName, base: Epoch, after: &StepId) -> StepId {
+    let gate = |state| Action::SetGate { region: to.clone(), state, epoch: base };
+    let closed = steps.add(
+        Phase::Prepare,
+        &format!("close-{to}"),
+        gate(GateState::Closed),
+        &[after],
+        CALL_BOUND_MS,
+        "what an earlier epoch left open here must not pass writes in the new one",
+    );
+    let passes_on =
+        scene.region(to).and_then(|r| r.gate.seen()).is_some_and(|g| g.state == GateState::Remote);
+    if passes_on {
+        steps.undo(gate(GateState::Remote));
+    }
+    closed
+}
+
 /// Everything that could let a write pass in the lost region has closed by itself when this is done.
 fn wait_out(steps: &mut Steps, from: &RegionName, epoch: Epoch, timing: &Timing) -> StepId {
     let still_ms = millis(timing.claim_after());
@@ -126,15 +147,24 @@ fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
     check_gone(scene, from);
     if let Some(new) = scene.need_database(to) {
         scene.warn_members(to, new);
-        if new.role != ClusterRole::Standby {
-            scene.block(
-                Code::NotStandby,
-                to,
-                "its database is not a standby, so there is nothing to promote",
-                "see `bascule status`",
-            );
+        let newest_age_ms = match new.role {
+            ClusterRole::Standby => new.newest_replayed_age_ms,
+            // It was left by a move that could not stop it: what it has not is what was written since.
+            ClusterRole::Primary => Some(millis(scene.observation.at.since(scene.tenure.since))),
+            ClusterRole::Leaderless => {
+                scene.block(
+                    Code::NotStandby,
+                    to,
+                    "its database has no leader, so there is nothing to promote",
+                    "wait until its cluster manager has chosen one, see `bascule status`",
+                );
+                new.newest_replayed_age_ms
+            }
+        };
+        // Nothing can be lost of a region that took no write.
+        if !scene.observation.last_move.seen().copied().is_some_and(LastMove::is_unopened) {
+            check_loss(scene, from, to, newest_age_ms);
         }
-        check_loss(scene, from, to, new.newest_replayed_age_ms);
     }
     let gate = scene.region(to).map(|r| &r.gate);
     let _ = scene.need(gate, to, "load balancer");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bascule_core::decision::{self, Act, Decision, Look, Open, Refusal, Rest, Situation, Vantage};
 use bascule_core::id::{Epoch, RegionName};
 use bascule_core::manifest::{Automatic, Impaired, MaxDataLoss, Mode};
+use bascule_core::observation::LastMove;
 use bascule_core::planner::{Assessment, Code, Finding};
 use bascule_core::tenure::Tenure;
 use bascule_core::tenure::challenge::Sight;
@@ -43,6 +44,7 @@ struct Scene {
     vantages: Vec<Vantage>,
     pause: Result<Option<Pause>, String>,
     open: Option<Open>,
+    last_move: Option<LastMove>,
     failover: Option<Assessment>,
     reinstate: Option<Assessment>,
     restore_due: bool,
@@ -92,6 +94,7 @@ fn lost() -> Scene {
         ],
         pause: Ok(None),
         open: None,
+        last_move: Some(LastMove::Finished),
         failover: Some(clear()),
         reinstate: None,
         restore_due: false,
@@ -113,6 +116,7 @@ fn decide(scene: &Scene) -> Decision {
         vantages: &scene.vantages,
         pause: scene.pause.as_ref().map(Option::as_ref).map_err(String::as_str),
         open: scene.open.as_ref(),
+        last_move: scene.last_move,
         failover: scene.failover.as_ref(),
         reinstate: scene.reinstate.as_ref(),
         restore_due: scene.restore_due,
@@ -197,11 +201,33 @@ fn a_dead_controller_never_stands_in_the_way() {
     assert_eq!(with(|s| s.open = open(1, false)), at_work);
     assert_eq!(with(|s| s.open = open(9, false)), Decision::Act(Act::Abort(id.clone())));
     assert_eq!(with(|s| s.open = open(9, true)), Decision::Act(Act::Resume(id.clone())));
+    // What it made active is lost: it can neither go on nor turn back, and must not bar the way.
+    let moved = |s: &mut Scene| (s.open, s.tenure.by) = (open(9, true), Some(id.clone()));
+    assert_eq!(
+        with(|s| {
+            moved(s);
+        }),
+        Decision::Act(Act::Abandon(id.clone()))
+    );
+    let early = with(|s| {
+        moved(s);
+        s.vantages[0].writes = Some(Writes::Work);
+    });
+    assert_eq!(refused(early), ["BSC-D006"], "only if it is lost");
     // While the active region lives its own keepers go on, whatever the point.
     let holder =
         |past_commit| with(|s| (s.open, s.here, s.still_for) = (open(9, past_commit), east(), seconds(0)));
     assert_eq!(holder(false), Decision::Act(Act::Resume(id.clone())));
     assert_eq!(holder(true), Decision::Act(Act::Resume(id)));
+}
+
+#[test]
+fn a_region_that_was_never_opened_need_not_have_been_followed() {
+    let unsettled = |last_move| with(|s| (s.tenure.settled, s.last_move) = (false, last_move));
+    for known in [None, Some(LastMove::Finished), Some(LastMove::Unfinished { opened: true })] {
+        assert_eq!(refused(unsettled(known)), ["BSC-D004"], "{known:?}");
+    }
+    assert_eq!(unsettled(Some(LastMove::Unfinished { opened: false })), Decision::Act(Act::FailOver));
 }
 
 #[test]

@@ -98,7 +98,9 @@ fn replay_of_the_journal_is_the_live_state() {
 fn a_commit_that_may_have_happened_is_never_turned_back() {
     everywhere(|r| {
         let turned = match &r.state.course {
-            Course::Forward | Course::Ended { outcome: Outcome::Succeeded } => false,
+            Course::Forward | Course::Ended { outcome: Outcome::Succeeded | Outcome::Abandoned { .. } } => {
+                false
+            }
             Course::Aborting { .. } | Course::Ended { outcome: Outcome::Aborted { .. } } => true,
         };
         for (index, step) in r.state.plan.steps.iter().enumerate() {
@@ -121,6 +123,20 @@ fn past_the_commit_point_abort_is_illegal_and_before_it_legal() {
         });
         assert_eq!(verdict.is_err(), committed, "{:?}", r.journal);
         assert_eq!(r.state.past_return().is_some(), committed, "{:?}", r.journal);
+    });
+}
+
+/// Before that it can be aborted, or it is not known whether it can.
+#[test]
+fn only_an_operation_that_is_known_to_have_moved_the_site_is_abandoned() {
+    everywhere(|r| {
+        let end = Event::Ended { outcome: Outcome::Abandoned { why: "the new region is lost".to_owned() } };
+        let verdict = r.state.clone().next(end);
+        let moved = r.state.course == Course::Forward && r.state.has_committed();
+        assert_eq!(verdict.is_ok(), moved, "{:?}", r.journal);
+        if let Ok(ended) = verdict {
+            assert!(ended.may_have_promoted() == r.state.may_have_promoted(), "an end promotes nothing");
+        }
     });
 }
 

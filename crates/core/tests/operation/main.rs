@@ -101,6 +101,7 @@ fn events(steps: &[StepId]) -> Vec<Event> {
         Event::AbortBegan { why: why() },
         Event::Ended { outcome: Outcome::Succeeded },
         Event::Ended { outcome: Outcome::Aborted { why: why() } },
+        Event::Ended { outcome: Outcome::Abandoned { why: why() } },
     ];
     for step in steps {
         let step = || step.clone();

@@ -29,6 +29,7 @@ fn courses() -> Vec<Course> {
         Course::Aborting { why: why() },
         Course::Ended { outcome: Outcome::Succeeded },
         Course::Ended { outcome: Outcome::Aborted { why: why() } },
+        Course::Ended { outcome: Outcome::Abandoned { why: why() } },
     ]
 }
 
@@ -86,6 +87,9 @@ fn legal(now: &Operation, event: &Event) -> bool {
         }
         Event::Ended { outcome: Outcome::Succeeded } => forward && now.steps.iter().all(done),
         Event::Ended { outcome: Outcome::Aborted { .. } } => aborting && next_undo.is_none(),
+        Event::Ended { outcome: Outcome::Abandoned { .. } } => {
+            forward && steps.iter().zip(&now.steps).any(|(s, state)| s.action.is_commit() && done(state))
+        }
     }
 }
 

@@ -86,7 +86,7 @@ fn each_obstacle_has_its_word() {
         word(|s| {
             let west = s.observation.regions.get_mut(&west()).expect("it is there");
             if let Observed::Seen { value, .. } = &mut west.database {
-                value.role = ClusterRole::Primary;
+                value.role = ClusterRole::Leaderless;
             }
         }),
         Readiness::Blocked

@@ -205,6 +205,10 @@ fn whatever_is_changed_before_the_commit_can_be_taken_back() {
         for step in plan.steps.iter().filter(|s| s.phase < Phase::Commit) {
             let wanted = match &step.action {
                 Action::HoldWrites { region } => Some(Action::ReleaseWrites { region: region.clone() }),
+                // A region that is about to be promoted goes back to passing users on, if it did.
+                Action::SetGate { region, epoch, .. } if region == &plan.to => step.undo.as_ref().map(|_| {
+                    Action::SetGate { region: region.clone(), state: GateState::Remote, epoch: *epoch }
+                }),
                 Action::SetGate { region, epoch, .. } => {
                     Some(Action::SetGate { region: region.clone(), state: GateState::Local, epoch: *epoch })
                 }

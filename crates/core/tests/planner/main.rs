@@ -1,5 +1,6 @@
 //! The planner: each finding by one change to a healthy site, and laws that hold for every plan.
 
+mod abandoned;
 mod explained;
 mod findings;
 mod guarded;
@@ -14,7 +15,7 @@ use bascule_core::id::{Epoch, RegionName};
 use bascule_core::manifest::Manifest;
 use bascule_core::observation::{
     AddressRecord, ClusterRole, ComputeObservation, DatabaseObservation, GateObservation, GateState,
-    MemberObservation, NameAnswer, Observation, Observed, PoolObservation, RegionObservation,
+    LastMove, MemberObservation, NameAnswer, Observation, Observed, PoolObservation, RegionObservation,
 };
 use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
@@ -104,6 +105,7 @@ fn healthy() -> Observation {
             settled: true,
         }),
         open_operation: seen(None),
+        last_move: seen(LastMove::Finished),
         regions: BTreeMap::from([
             (east(), region(&east(), ClusterRole::Primary, GateState::Local)),
             (west(), region(&west(), ClusterRole::Standby, GateState::Remote)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Vantage};
 use bascule_core::id::{OperationId, RegionName};
 use bascule_core::manifest::Mode;
-use bascule_core::observation::{ClusterRole, GateState, Observation};
+use bascule_core::observation::{ClusterRole, GateState, LastMove, Observation};
 use bascule_core::operation::{Operation, Outcome};
 use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
@@ -184,7 +184,9 @@ impl Keeper {
             memory.failover = None;
         }
         let (mut reinstate, mut restore) = (None, None);
-        let restore_due = holder && tenure.settled && self.restore_is_due(memory);
+        let last_move = if open.is_none() { self.last_move(tenure).await } else { None };
+        let unfinished = matches!(last_move, Some(LastMove::Unfinished { .. }));
+        let restore_due = holder && (tenure.settled || unfinished) && self.restore_is_due(memory);
         loop {
             let now = self.world.clock.mono();
             let sight = self.world.sight.saw(tenure, now);
@@ -199,6 +201,7 @@ impl Keeper {
                 vantages: &vantages,
                 pause: pause.as_ref().map(Option::as_ref).map_err(String::as_str),
                 open: open.as_ref(),
+                last_move,
                 failover: memory.failover.as_ref().map(|(_, assessment)| assessment),
                 reinstate: reinstate.as_ref(),
                 restore_due,
@@ -249,6 +252,17 @@ impl Keeper {
             Some(_) | None => RESTORING,
         };
         memory.restoring.is_none_or(|last| now.since(last) >= every)
+    }
+
+    /// Journals are read only while the last move is not settled, so seldom.
+    async fn last_move(&self, tenure: &Tenure) -> Option<LastMove> {
+        match observer::last_move(&self.world, tenure).await {
+            Ok(last_move) => Some(last_move),
+            Err(error) => {
+                tracing::debug!(%error, "how the last move came out is not known");
+                None
+            }
+        }
     }
 
     fn say(&self, decision: &Decision) {
@@ -342,6 +356,10 @@ impl Keeper {
             Act::Abort(id) => {
                 let why = "the region it needs is lost".to_owned();
                 executor::abort(&self.world, id.clone(), why, self.control()).await
+            }
+            Act::Abandon(id) => {
+                let why = "the region that it made active is lost".to_owned();
+                executor::abandon(&self.world, id.clone(), why, self.control()).await
             }
             Act::FailOver => self.begin(failover).await,
             Act::Reinstate => self.begin(reinstate).await,

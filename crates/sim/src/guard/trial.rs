@@ -32,6 +32,10 @@ const LASTS_MS: u64 = 20_000;
 /// Within this the healed site is whole again, in virtual milliseconds: an operation that waits twice in vain
 /// for a region to follow (two minutes each), then a reinstatement with a rewind, and cool-downs.
 const HEALED_WITHIN_MS: u64 = 420_000;
+/// Sites of which a region stays lost while everything else is mended.
+const FOR_GOOD_PER_MILLE: u64 = 300;
+/// Loss that a person accepts rather than have no site, in milliseconds.
+const ACCEPTED_MS: u64 = 3_600_000;
 /// No second move by itself within this, in seconds. Shorter than the default, so that seeds see two.
 const COOL_DOWN_S: u64 = 10;
 /// Clocks run true, or at either end of what the timing allows.
@@ -108,7 +112,15 @@ async fn trial(seed: u64) -> Played {
         (0..count).map(|_| (rng.below(FAULTS_MS), 100 + rng.below(LASTS_MS), trouble(&mut rng))).collect();
     troubles.sort_by_key(|(at, _, _)| *at);
     stage.play(&troubles, &mut rng).await;
-    let wrong = stage.heal_and_judge().await;
+    // A stream of its own: what a seed was found to do before stays what it does.
+    let mut wrong = None;
+    let mut last = Rng::new(seed ^ 0x0F0F_60D5);
+    if last.chance(FOR_GOOD_PER_MILLE) {
+        wrong = stage.one_is_lost_for_good(usize::from(last.chance(500))).await;
+    }
+    if wrong.is_none() {
+        wrong = stage.heal_and_judge().await;
+    }
     stage.end(wrong).await
 }
 
@@ -364,6 +376,49 @@ impl Stage {
             };
             drive::run(&site, &id, Command::Apply(Box::new(plan)), crash).await
         }));
+    }
+
+    /// Everything but one region is mended, and that one stays lost: its users' site must be served by the other one,
+    /// if need be after a person has accepted the loss. Then it returns after all.
+    async fn one_is_lost_for_good(&mut self, lost: usize) -> Option<String> {
+        let (gone, left) = (self.regions[lost].clone(), self.regions[1 - lost].clone());
+        self.begin(Trouble::Lose(lost), &mut Rng::new(0));
+        if self.site.sim.with(|s| !s.regions[&left].alive) {
+            self.mend(Trouble::Lose(1 - lost));
+        }
+        self.site.sim.say(format!("{gone} is lost for good, all else is mended"));
+        for _ in 0..HEALED_WITHIN_MS / 1_000 {
+            let violations = self.site.sim.with(|s| s.violations.clone());
+            if !violations.is_empty() {
+                return Some(violations.join("; "));
+            }
+            if self.site.sim.with(|s| s.attempt(&left).as_ref() == Some(&left)) {
+                self.mend(Trouble::Lose(lost));
+                return None;
+            }
+            self.person_opens().await;
+            self.person_fails_over(&left).await;
+            sleep(Duration::from_millis(1_000)).await;
+        }
+        Some(format!("with {gone} lost for good nobody serves"))
+    }
+
+    /// A person sees that the keepers refuse, and accepts whatever is lost.
+    async fn person_fails_over(&mut self, to: &RegionName) {
+        let Ok(Some(tenure)) = self.site.store.tenure().await else { return };
+        let refuses = self.site.store.open().await.is_ok_and(|open| open.is_none());
+        if &tenure.active == to || !refuses {
+            return;
+        }
+        let assessment = drive::assess(&self.site, Kind::Failover, to, Some(ACCEPTED_MS)).await;
+        let Some(plan) = assessment.runnable().cloned() else {
+            let blocks: Vec<_> = assessment.blocks.iter().map(|b| b.code.as_str()).collect();
+            self.site.sim.say(format!("the person can't fail over: {blocks:?}"));
+            return;
+        };
+        self.guard(|g| g.rpo_ms = ACCEPTED_MS);
+        let id = format!("accepted-{}", self.site.sim.now_ms()).parse().expect("an id");
+        drive::run(&self.site, &id, Command::Apply(Box::new(plan)), None).await;
     }
 
     /// All that was wrong is mended; the site must become whole without a person, but for what a restarted

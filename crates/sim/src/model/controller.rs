@@ -66,7 +66,8 @@ impl Protocol {
         }
         match store.open {
             Some(_) if store.taken_over < self.bound.takeovers => {
-                actions.extend([Wish::Resume, Wish::Abort].map(|wish| Action::TakeOver(place, wish)));
+                let wishes = [Wish::Resume, Wish::Abort, Wish::Abandon];
+                actions.extend(wishes.map(|wish| Action::TakeOver(place, wish)));
             }
             None if store.begun < self.bound.operations => {
                 actions.extend(Move::ALL.map(|what| Action::Begin(place, what, 1 - store.tenure.active)));
@@ -75,14 +76,15 @@ impl Protocol {
         }
     }
 
-    /// A keeper fails over to its own region; the rest is anybody's. What the planner forbids is not tried:
-    /// the target must be a standby, and a reinstated region a primary.
+    /// A keeper fails over to its own region; the rest is anybody's. What the planner forbids is not tried: a
+    /// switchover's target must be a standby, a failover's is one unless the move before it was abandoned, and a
+    /// reinstated region is a primary.
     pub(super) fn begin(&self, state: &mut State, place: Place, what: Move, to: u8) -> bool {
         let (from, target) = (1 - usize::from(to), usize::from(to));
         let [old, new] = [state.regions[from], state.regions[target]];
         let may = match what {
             Move::Switchover => old.primary && old.local && !new.primary,
-            Move::Failover => place == target && !new.primary,
+            Move::Failover => place == target,
             Move::Reinstate => old.primary && new.primary,
         };
         let store = state.store_at_mut(place);
@@ -111,15 +113,19 @@ impl Protocol {
         let store = state.store_at_mut(place);
         let Some(open) = store.open.as_mut() else { return false };
         let node = self.node(open.which.what, open.at);
-        let begins_abort = match wish {
-            Wish::Resume => node.on_takeover.is_some(),
+        let says = match wish {
+            Wish::Resume => node.on_takeover,
             Wish::Abort if node.past_return => return false,
-            Wish::Abort => node.next.contains_key(&Record::AbortBegan),
+            Wish::Abort => Some(Record::AbortBegan).filter(|record| node.next.contains_key(record)),
+            // Whether the region is lost is not asked: nothing may depend on it but that users are served.
+            Wish::Abandon if place == usize::from(open.which.to) => return false,
+            Wish::Abandon if node.next.contains_key(&Record::Abandoned) => Some(Record::Abandoned),
+            Wish::Abandon => return false,
         };
         open.term += 1;
         let (which, term, at, claim) = (open.which, open.term, open.at, open.claim);
         store.taken_over += 1;
-        let stage = if begins_abort { Stage::Say(Record::AbortBegan) } else { Stage::Ready };
+        let stage = says.map_or(Stage::Ready, Stage::Say);
         let epoch = epoch_of(store, which);
         state.runs[place] = Some(Run { which, term, epoch, at, claim, stage });
         self.forget(state, place);
@@ -171,6 +177,11 @@ impl Protocol {
     /// Whether an operation was taken back as a whole.
     pub(super) fn has_turned_back(&self, state: &State) -> bool {
         state.store.open.is_some_and(|open| self.is_about_to(state, open, Record::Aborted))
+    }
+
+    /// Whether a controller is about to end an operation that made a region active which is lost.
+    pub(super) fn has_been_abandoned(&self, state: &State) -> bool {
+        state.runs.iter().flatten().any(|run| run.stage == Stage::Say(Record::Abandoned))
     }
 
     fn is_about_to(&self, state: &State, open: Open, record: Record) -> bool {
@@ -241,11 +252,12 @@ impl Protocol {
 
     fn undo(&self, state: &mut State, place: Place, run: &Run, step: u8, way: Way) -> Came {
         let plan = &self.tables.of(run.which.what.kind()).plan;
-        let Some(Deed::SetGate { region, .. }) = &plan.steps[usize::from(step)].undo else {
+        let Some(Deed::SetGate { region, state: gate, .. }) = &plan.steps[usize::from(step)].undo else {
             unreachable!("only gates are taken back here");
         };
         let at = self.side(run, plan.to == *region);
-        match (self.set_gate(state, place, run, at, true, run.which.base), way) {
+        let local = *gate == GateState::Local;
+        match (self.set_gate(state, place, run, at, local, run.which.base), way) {
             // Refused or unanswered: it is tried again.
             (Some(true), Way::Done) => Came::Out(Record::UndoDone(step)),
             (Some(true), Way::Unanswered | Way::Refused | Way::Lost) | (Some(false) | None, _) => Came::Waits,
@@ -378,7 +390,8 @@ fn stage_after(record: Record) -> Stage {
         | Record::AbortBegan
         | Record::UndoDone(_)
         | Record::Succeeded
-        | Record::Aborted => Stage::Ready,
+        | Record::Aborted
+        | Record::Abandoned => Stage::Ready,
     }
 }
 

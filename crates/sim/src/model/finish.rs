@@ -6,7 +6,7 @@
 
 use bascule_core::action::{Action, Evidence};
 use bascule_core::id::{Epoch, OperationId, StepId, Term};
-use bascule_core::operation::{Course, Event, Operation, Remedy, Work};
+use bascule_core::operation::{Course, Event, Operation, Outcome, Remedy, Work};
 use bascule_core::plan::Plan;
 use bascule_core::tenure::{self, Illegal, Tenure};
 use bascule_core::time::Timestamp;
@@ -69,9 +69,13 @@ impl Ends {
 fn ends(operation: &Operation, standing: Standing) -> bool {
     let wishes: &[Wish] =
         if operation.past_return().is_some() { &[Wish::Resume] } else { &[Wish::Resume, Wish::Abort] };
-    wishes.iter().all(|wish| {
+    let goes_on = wishes.iter().all(|wish| {
         [true, false].into_iter().all(|lives| Fresh::new(operation.clone(), standing).drive(*wish, lives))
-    })
+    });
+    // And if the region that it made active is lost, so that no call to it works, there is an end all the same.
+    let is_open = !matches!(operation.course, Course::Ended { .. });
+    let is_stuck = standing == Standing::Committed && is_open;
+    goes_on && (!is_stuck || Fresh::new(operation.clone(), standing).abandon())
 }
 
 /// A fresh controller in a world where every call works.
@@ -105,6 +109,7 @@ impl Fresh {
     fn drive(mut self, wish: Wish, from_lives: bool) -> bool {
         let first = match wish {
             Wish::Resume => self.operation.on_takeover(),
+            Wish::Abandon => return self.abandon(),
             Wish::Abort => {
                 (self.operation.course == Course::Forward).then(|| Event::AbortBegan { why: String::new() })
             }
@@ -130,6 +135,17 @@ impl Fresh {
             }
         }
         false
+    }
+
+    /// As the engine abandons: a commit whose answer was lost is put down first.
+    fn abandon(mut self) -> bool {
+        let commit = self.operation.plan.steps.iter().find(|s| s.action.is_commit()).map(|s| s.id.clone());
+        let Some(step) = commit.filter(|_| !self.operation.has_committed()) else {
+            return self.write(Event::Ended { outcome: Outcome::Abandoned { why: String::new() } });
+        };
+        self.write(Event::Intended { step: step.clone() })
+            && self.write(Event::Done { step, evidence: Evidence::note("") })
+            && self.write(Event::Ended { outcome: Outcome::Abandoned { why: String::new() } })
     }
 
     fn step(&mut self, step: StepId, from_lives: bool) -> bool {

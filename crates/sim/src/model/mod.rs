@@ -132,6 +132,8 @@ pub enum Wish {
     Resume,
     /// To turn back.
     Abort,
+    /// To end it, since the region that it made active is lost.
+    Abandon,
 }
 
 /// What becomes of a call.
@@ -299,7 +301,7 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::always(I1, |m: &Self, s: &State| m.is_one_writer(s)),
             Property::always(I2, |_, s: &State| !s.flaws.left_behind),
             Property::always(I4, |_, s: &State| !s.flaws.fenced_effect),
@@ -310,7 +312,12 @@ impl Model for Protocol {
             Property::sometimes("writes flow after a move", |m: &Self, s| {
                 m.writes(s, s.keepers.len() / 2).is_some()
             }),
-        ]
+        ];
+        if self.bound.takeovers > 0 {
+            let abandoned = |m: &Self, s: &State| m.has_been_abandoned(s);
+            properties.push(Property::sometimes("an operation is abandoned", abandoned));
+        }
+        properties
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bascule_core::action::{Action, Evidence};
 use bascule_core::id::{Epoch, StepId};
 use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
-use bascule_core::observation::{Observation, Observed};
+use bascule_core::observation::{LastMove, Observation, Observed};
 use bascule_core::operation::{Course, Event, Operation, Outcome, Remedy, Work};
 use bascule_core::plan::{Kind, Plan};
 use bascule_core::planner::{self, Request};
@@ -46,6 +46,8 @@ pub enum Record {
     Succeeded,
     /// Everything was taken back.
     Aborted,
+    /// It made a region active which is lost.
+    Abandoned,
 }
 
 /// What an operation's state means to a controller.
@@ -124,6 +126,7 @@ fn plan(kind: Kind) -> Plan {
         at,
         tenure: Observed::Seen { value: tenure, at },
         open_operation: Observed::Seen { value: None, at },
+        last_move: Observed::Seen { value: LastMove::Finished, at },
         regions: BTreeMap::new(),
         names: BTreeMap::new(),
     };
@@ -237,6 +240,8 @@ fn choices(operation: &Operation) -> Vec<Record> {
     match operation.work(&[]) {
         Work::Nothing => Vec::new(),
         Work::End(Outcome::Succeeded) => vec![Record::Succeeded],
+        // Whoever takes it over decides on that; no work leads there.
+        Work::End(Outcome::Abandoned { .. }) => Vec::new(),
         Work::End(Outcome::Aborted { .. }) => vec![Record::Aborted],
         Work::Undo(step) => vec![Record::UndoIntended(number(&step))],
         Work::Perform(ready) => {
@@ -279,7 +284,7 @@ fn records(plan: &Plan) -> Vec<Record> {
         Record::UndoDone,
     ];
     let mut all: Vec<Record> = steps.flat_map(|step| of.map(|record| record(step))).collect();
-    all.extend([Record::AbortBegan, Record::Succeeded, Record::Aborted]);
+    all.extend([Record::AbortBegan, Record::Succeeded, Record::Aborted, Record::Abandoned]);
     all
 }
 
@@ -299,6 +304,7 @@ pub fn event(plan: &Plan, record: Record) -> Event {
         Record::UndoIntended(n) => Event::UndoIntended { step: step(n) },
         Record::UndoDone(n) => Event::UndoDone { step: step(n), evidence: Evidence::note("") },
         Record::Succeeded => Event::Ended { outcome: Outcome::Succeeded },
+        Record::Abandoned => Event::Ended { outcome: Outcome::Abandoned { why } },
         Record::Aborted => Event::Ended { outcome: Outcome::Aborted { why } },
     }
 }

@@ -55,6 +55,8 @@ pub enum Verb {
     Resume,
     /// Another controller turns it back.
     Abort,
+    /// Another one ends it, if the region that it made active is lost.
+    Abandon,
     /// A region is lost, at once or so many milliseconds after the next controller began.
     RegionLoss {
         /// Which.
@@ -89,6 +91,10 @@ pub enum Ending {
     Succeeded,
     /// All was taken back.
     Aborted,
+    /// It ended, past its commit, without the region that it made active.
+    Abandoned,
+    /// It was not abandoned: it can be finished, or taken back.
+    Refused,
     /// The controller was killed.
     Died,
     /// It stopped and needs a person.

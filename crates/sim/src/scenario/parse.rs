@@ -8,10 +8,10 @@ use bascule_core::planner::Code;
 use super::{Ending, Expectation, Line, Verb};
 
 /// Verbs, as they are listed when one is not known.
-const VERBS: &str = "observe, plan, apply, crash, rival, resume, abort, break, return, partition, lag, heal, \
+const VERBS: &str = "observe, plan, apply, crash, rival, resume, abort, abandon, break, return, partition, lag, heal, \
                      wait, expect";
 /// Expectations, likewise.
-const EXPECTATIONS: &str = "succeeded, aborted, died, stalled, fenced, past-commit, rival, runnable, blocked, \
+const EXPECTATIONS: &str = "succeeded, aborted, abandoned, refused, died, stalled, fenced, past-commit, rival, runnable, blocked, \
                             warned, active, gate, pools, names, writes, lost, saved, follows, pause";
 
 /// A line that can't be read.
@@ -75,6 +75,7 @@ fn verb(first: &str, rest: &[&str]) -> Result<Verb, Wrong> {
         }
         ("resume", []) => Verb::Resume,
         ("abort", []) => Verb::Abort,
+        ("abandon", []) => Verb::Abandon,
         ("break", ["region-loss", at, rest @ ..]) => {
             Verb::RegionLoss { region: region(at)?, at_ms: optional_instant(rest)? }
         }
@@ -91,7 +92,7 @@ fn verb(first: &str, rest: &[&str]) -> Result<Verb, Wrong> {
 
 fn usage(verb: &str) -> String {
     let usage = match verb {
-        "plan" => "plan switchover --to REGION, plan failover --to REGION or plan reinstate --to REGION",
+        "plan" => "plan switchover --to REGION; also failover, reinstate, restore",
         "crash" => "crash after=STEP.intent, on a line before apply, resume or abort",
         "rival" => "rival resume at=20ms or rival abort at=20ms, on a line before apply",
         "break" => "break region-loss REGION, or break region-loss REGION at=20ms",
@@ -111,6 +112,7 @@ fn plan(kind: &str, rest: &[&str]) -> Result<Verb, Wrong> {
         "switchover" => Kind::Switchover,
         "failover" => Kind::Failover,
         "reinstate" => Kind::Reinstate,
+        "restore" => Kind::Restore,
         other => return wrong(format!("{other:?} is not an operation"), usage("plan")),
     };
     let (to, accept_loss_ms) = match rest {
@@ -164,6 +166,8 @@ fn ending(text: &str) -> Option<Ending> {
     Some(match text {
         "succeeded" => Ending::Succeeded,
         "aborted" => Ending::Aborted,
+        "abandoned" => Ending::Abandoned,
+        "refused" => Ending::Refused,
         "died" => Ending::Died,
         "stalled" => Ending::Stalled,
         "fenced" => Ending::Fenced,

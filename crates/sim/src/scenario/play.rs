@@ -132,6 +132,7 @@ impl Stage {
             Verb::Rival { abort, at_ms } => self.beside.rival = Some((*abort, *at_ms)),
             Verb::Resume => self.control(Command::Resume).await?,
             Verb::Abort => self.control(Command::Abort).await?,
+            Verb::Abandon => self.control(Command::Abandon).await?,
             Verb::RegionLoss { at_ms: Some(ms), .. } | Verb::CutReplication { at_ms: Some(ms) } => {
                 self.beside.faults.push((*ms, verb.clone()));
             }
@@ -188,12 +189,14 @@ impl Stage {
     fn ended(&mut self, who: &str, run: &Run) -> Result<Ending, String> {
         let (ending, word) = match run {
             Run::Ended(Outcome::Succeeded) => (Ending::Succeeded, "succeeded".to_owned()),
-            Run::Ended(Outcome::Aborted { why }) => (Ending::Aborted, format!("aborted: {why}")),
+            Run::Ended(outcome @ Outcome::Aborted { .. }) => (Ending::Aborted, outcome.to_string()),
+            Run::Ended(outcome @ Outcome::Abandoned { .. }) => (Ending::Abandoned, outcome.to_string()),
             Run::Died => (Ending::Died, "died".to_owned()),
             Run::Stopped(error) => {
                 let ending = match error {
                     Error::Stalled { .. } => Ending::Stalled,
                     Error::PastCommit { .. } => Ending::PastCommit,
+                    Error::NotCommitted { .. } | Error::NotLost { .. } => Ending::Refused,
                     Error::Store(StoreError::Fenced(_)) => Ending::Fenced,
                     Error::Store(_) | Error::Illegal(..) => return Err(error.to_string()),
                 };
@@ -292,6 +295,7 @@ fn strike(site: &Site, verb: &Verb) {
         | Verb::Rival { .. }
         | Verb::Resume
         | Verb::Abort
+        | Verb::Abandon
         | Verb::Wait(_)
         | Verb::Expect(_) => {}
     });

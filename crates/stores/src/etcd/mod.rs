@@ -67,6 +67,9 @@ impl TenureStore for EtcdStore {
     async fn advance(&self, event: tenure::Event) -> Result<Tenure, StoreError> {
         let mut keys = vec![self.keys.tenure()];
         keys.extend(rules::made_by(&event).map(|id| self.keys.head(id)));
+        // No event is both: what stands in the second slot depends on the event.
+        let lives = rules::sign_of_life(&event).map(|region| self.keys.dark(region));
+        keys.extend(lives.clone());
         let founds = matches!(event, tenure::Event::Founded { .. });
         self.cluster
             .transact(&keys, None, |slots, doubt| {
@@ -75,14 +78,18 @@ impl TenureStore for EtcdStore {
                     return Err(StoreError::Unavailable("the answer to the founding was lost".to_owned()));
                 }
                 let current: Option<Tenure> = decode(&slots[0])?;
-                let operation = slots.get(1).map(decode::<Head>).transpose()?.flatten();
+                let head = slots.get(1).filter(|_| lives.is_none());
+                let operation = head.map(decode::<Head>).transpose()?.flatten();
                 let standing = operation.map(|head| head.standing());
                 let next = rules::advanced(current.clone(), event.clone(), standing.as_ref())?;
                 if current.as_ref() == Some(&next) {
                     return Ok(Decision::unchanged(next));
                 }
-                let write = Write::Put(self.keys.tenure(), encode(&next));
-                Ok(Decision { answer: next, writes: vec![write] })
+                let mut writes = vec![Write::Put(self.keys.tenure(), encode(&next))];
+                let dark =
+                    slots.get(1).filter(|_| lives.is_some()).map(decode::<Timestamp>).transpose()?.flatten();
+                writes.extend(lives.clone().filter(|_| dark.is_some()).map(Write::Delete));
+                Ok(Decision { answer: next, writes })
             })
             .await
     }

@@ -120,7 +120,11 @@ impl TenureStore for SqliteStore {
             .write(move |t| {
                 let by = rules::made_by(&event).map(|id| standing(t, id)).transpose()?.flatten();
                 let by = by.map(|(_, standing)| standing);
+                let lives = rules::sign_of_life(&event).cloned();
                 let next = rules::advanced(tenure_of(t)?, event, by.as_ref())?;
+                if let Some(region) = lives {
+                    t.execute("DELETE FROM dark WHERE region = ?1", [region.as_str()])?;
+                }
                 t.execute(
                     "INSERT INTO tenure (one, tenure) VALUES (1, ?1)
                      ON CONFLICT (one) DO UPDATE SET tenure = excluded.tenure",

@@ -152,4 +152,8 @@ pub async fn a_region_is_dark_since_it_was_first_not_seen<B: Backend>() {
     assert_eq!(other.sight(&east, false, Timestamp(30)).await, Ok(None));
     assert_eq!(store.sight(&east, true, Timestamp(40)).await, Ok(Some(Timestamp(40))));
     assert_eq!(store.sight(&west, true, Timestamp(41)).await, Ok(Some(Timestamp(21))));
+    // Whoever was cut off from it saw it dark; it renews, so it lives.
+    store.advance(renewed(1, "east")).await.unwrap();
+    assert_eq!(store.sight(&east, true, Timestamp(50)).await, Ok(Some(Timestamp(50))));
+    assert_eq!(store.sight(&west, true, Timestamp(51)).await, Ok(Some(Timestamp(21))));
 }
