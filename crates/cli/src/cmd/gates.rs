@@ -49,6 +49,7 @@ pub fn open(site: &Site, _: &OpenArgs) -> anyhow::Result<ExitCode> {
         match (last_move, open) {
             // Its region is back: a gate alone would not make it serve.
             (LastMove::Unfinished { .. }, None) => {
+                operate::await_leader(&world, &tenure.active).await;
                 let request = operate::request(Kind::Restore, &tenure.active, None);
                 operate::start(site, request, &operate::RunArgs::default()).await
             }

@@ -126,7 +126,7 @@ const LEADER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Wait until a region's cluster has a leader, as long as that can reasonably take. The planner says what
 /// is the matter if it still has none.
-async fn await_leader(world: &World, region: &RegionName) {
+pub async fn await_leader(world: &World, region: &RegionName) {
     let Some(ports) = world.regions.get(region) else { return };
     let deadline = Instant::now() + LEADER_WITHIN;
     while Instant::now() < deadline {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::rig::eventually;
-use crate::site::{EAST, Site, WEST};
+use crate::site::{EAST, Site, WEST, other};
 
 /// Writes a second.
 const RATE: u32 = 50;
@@ -126,6 +126,26 @@ fn a_dead_controller_is_relieved(site: &Site) {
     assert_eq!(report["lost_writes"], 0, "it was a planned move: {report:#}");
 }
 
+/// The region that a move has just made active is lost, and does not come back: the keepers of the other one end that
+/// move and take over again.
+fn a_move_whose_new_region_is_lost_is_abandoned(site: &Site) {
+    let from = site.ready().region;
+    let to = other(&from);
+    let load = site.load(RATE);
+    let before = epoch(site);
+    let died = site.bascule(&["switchover", "--to", to, "--crash", "after=commit.done"]);
+    assert!(died.crashed(), "{died:#?}");
+    site.lab.does(&["break", "region-loss", to]);
+    assert!(eventually(|| epoch(site) == before + 2), "{:#}", site.status());
+    site.lab.does(&["heal"]);
+    assert_eq!(site.ready().region, from);
+    let report = load.end_load();
+    bounded(&report);
+    assert_eq!(report["lost_writes"], 0, "the new region was never opened: {report:#}");
+    let outcomes: Vec<Value> = site.history().iter().map(|op| op["outcome"].clone()).collect();
+    assert!(outcomes.iter().any(|outcome| outcome.get("abandoned").is_some()), "{outcomes:?}");
+}
+
 #[test]
 fn a_site_moves_by_itself_and_only_when_it_must() {
     let site = Site::up_by_itself("alone");
@@ -136,4 +156,5 @@ fn a_site_moves_by_itself_and_only_when_it_must() {
     a_region_that_is_cut_off_closes_by_itself(&site);
     a_paused_site_stays_where_it_is_until_it_may_move(&site);
     a_dead_controller_is_relieved(&site);
+    a_move_whose_new_region_is_lost_is_abandoned(&site);
 }

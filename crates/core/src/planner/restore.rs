@@ -37,7 +37,8 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
         made.extend(gate(scene, &mut steps, &standby, GateState::Remote, "forward", why));
         made.extend(pool(scene, &mut steps, &standby));
     }
-    if made.is_empty() {
+    // Where something is not seen, that it is as it should be is not known.
+    if made.is_empty() && scene.blocks.is_empty() {
         scene.block(
             Code::NothingToRestore,
             &active,
