@@ -55,7 +55,7 @@ pub struct Situation<'a> {
     /// How the move that made the active region active came out; none if that is not known. If the region was never
     /// promoted there is nothing that a standby could lack.
     pub last_move: Option<LastMove>,
-    /// What the planner says of a failover to here; none until it was looked at.
+    /// What the planner says of a failover to the standby region; none until it was looked at.
     pub failover: Option<&'a Assessment>,
     /// What the planner says of a reinstatement of the other region; none until it was looked at.
     pub reinstate: Option<&'a Assessment>,
@@ -122,7 +122,7 @@ pub enum Rest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Look {
-    /// A failover to this keeper's region.
+    /// A failover to the standby region.
     Failover,
     /// A reinstatement of the other region.
     Reinstate,
@@ -208,8 +208,12 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         Some(_) | None => {}
     }
     if s.policy.impaired == Impaired::Release && is_impaired(s) {
+        // Let go only for somebody who can take over.
+        let Some(failover) = s.failover else { return Decision::Look(Look::Failover) };
         let mut refusals = paused(s);
         refusals.extend(unsettled(s));
+        refusals.extend(cooling_down(s));
+        refusals.extend(failover.blocks.iter().cloned().map(Refusal::Blocked));
         return or_refuse(refusals, Act::Release);
     }
     match s.reinstate {

@@ -147,6 +147,9 @@ pub struct DatabaseObservation {
     /// How long ago anything last came in on it, in milliseconds by the standby's clock: a cut line
     /// looks connected for as long as the receiver's time-out.
     pub silent_ms: Option<u64>,
+    /// How long after a primary the other region last had a piece of the log on its disk, in microseconds: what a commit
+    /// that waits for it waits. None if it is not followed, or was idle.
+    pub followed_after_us: Option<u64>,
     /// All members that the cluster manager lists.
     pub members: Vec<MemberObservation>,
 }

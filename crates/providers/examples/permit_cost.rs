@@ -19,6 +19,10 @@ impl Hold for Open {
     fn is_open(&self) -> bool {
         true
     }
+
+    fn is_followed(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]

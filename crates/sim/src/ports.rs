@@ -204,6 +204,7 @@ impl Database for FakeRegion {
                 newest_replayed_age_ms: if standby { progress.newest_age_ms } else { None },
                 streaming: progress.streaming,
                 silent_ms: if standby { progress.silent_ms } else { None },
+                followed_after_us: None,
                 members: vec![MemberObservation {
                     name: member,
                     leads: true,

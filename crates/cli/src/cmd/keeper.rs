@@ -167,11 +167,15 @@ struct Gate {
 }
 
 /// What the permit asks of the hold.
-struct Confirming(SharedHold);
+struct Confirming(SharedHold, Arc<State>);
 
 impl permit::Hold for Confirming {
     fn is_open(&self) -> bool {
         self.0.is_open().is_some()
+    }
+
+    fn is_followed(&self) -> bool {
+        self.1.tenure().is_some_and(|tenure| tenure.settled)
     }
 }
 
@@ -188,7 +192,7 @@ fn permit(site: &Site, post: &Post, policy: &Automatic, gate: &Gate) -> anyhow::
         return Ok(Box::pin(std::future::pending()));
     };
     let config = wiring::permit(site, region, application, policy.max_data_loss)?;
-    let hold = Arc::new(Confirming(gate.hold.clone()));
+    let hold = Arc::new(Confirming(gate.hold.clone(), gate.state.clone()));
     Ok(Box::pin(permit::run(config, hold, gate.permit.clone())))
 }
 

@@ -14,6 +14,7 @@ mod operate;
 mod pause;
 mod peers;
 mod plan;
+mod soak;
 mod status;
 mod torture;
 
@@ -67,6 +68,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Break a lab that moves by itself, again and again under load, and judge each time
     Torture(torture::Args),
+    /// A lab that moves by itself, with small troubles for an hour: nothing may move
+    Soak(soak::Args),
     /// Measure moves on a new lab, beside the same move done by hand: medians and ratios
     Bench(bench::Args),
 }
@@ -78,6 +81,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
         Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
         Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),

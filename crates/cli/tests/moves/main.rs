@@ -12,6 +12,7 @@ mod drain;
 mod interrupts;
 mod kills;
 mod loss;
+mod policies;
 mod refusals;
 #[path = "../lab/rig.rs"]
 #[allow(dead_code, reason = "the lab's own tests use the rest")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Code, Scene};
 use crate::action::Action;
 use crate::id::{DnsName, RegionName, StepId};
-use crate::manifest::NameRecord;
+use crate::manifest::{MaxDataLoss, NameRecord};
 use crate::observation::{DatabaseObservation, Observed, RegionObservation};
 use crate::plan::{Kind, PLAN_VERSION, Phase, Plan, Step};
 
@@ -194,6 +194,31 @@ impl<'a> Scene<'a> {
                 }
             }
         }
+    }
+
+    /// Say what it costs that no more than so much may be lost.
+    pub(super) fn warn_waits(&mut self, from: &RegionName, to: &RegionName) {
+        let limit = self.manifest.automatic.as_ref().map(|policy| policy.max_data_loss);
+        let Some(MaxDataLoss::Bytes(bytes)) = limit else { return };
+        let when = if bytes == 0 {
+            format!("each write in {to} waits until {from} has it on disk")
+        } else {
+            format!("writes in {to} wait while {from} is {bytes} bytes or more behind")
+        };
+        let after = [from, to].into_iter().find_map(|r| self.region(r)?.database.seen()?.followed_after_us);
+        let cost = match after {
+            Some(us) => format!("{}.{} ms a time, as measured last", us / 1000, us % 1000 / 100),
+            None => "how long that takes was not measured, since nothing follows or nothing was written"
+                .to_owned(),
+        };
+        self.warn(
+            Code::WritesWait,
+            to,
+            format!(
+                "max_data_loss: once {from} follows, {when} ({cost}), and nobody can write while it does not"
+            ),
+            "with max_data_loss = \"unlimited\" only the objective limits what a failover may lose",
+        );
     }
 
     /// Warn about members that are not well.

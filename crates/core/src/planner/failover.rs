@@ -171,6 +171,7 @@ fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
     scene.need_pool(to);
     scene.need_instances(to, Kind::Failover);
     scene.need_names(from, to);
+    scene.warn_waits(from, to);
 }
 
 fn check_gone(scene: &mut Scene<'_>, from: &RegionName) {
@@ -224,13 +225,23 @@ pub fn loss_ms(newest_age_ms: u64, dark_for_ms: u64) -> u64 {
     }
 }
 
+/// Where keepers hold the gates, a primary that is still seen, although it is left, shows how little can be lost: the standby
+/// has all of its log, and what it may acknowledge after that look it acknowledges within a tenure's length.
+fn seen_loss_ms(scene: &Scene<'_>, from: &RegionName, to: &RegionName) -> Option<u64> {
+    let policy = scene.manifest.automatic.as_ref()?;
+    let old = scene.region(from)?.database.seen().filter(|d| d.role == ClusterRole::Primary)?;
+    let new = scene.region(to)?.database.seen().filter(|d| d.role == ClusterRole::Standby)?;
+    new.position?.covers(old.position?).then(|| millis(policy.ttl))
+}
+
 fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_age_ms: Option<u64>) {
     let rpo = millis(scene.manifest.objective.rpo);
     let dark_for = scene
         .region(from)
         .and_then(|r| r.lost_since)
         .map_or(0, |since| millis(scene.observation.at.since(since)));
-    let loss = newest_age_ms.map(|age| loss_ms(age, dark_for));
+    let told = newest_age_ms.map(|age| loss_ms(age, dark_for));
+    let loss = told.into_iter().chain(seen_loss_ms(scene, from, to)).min();
     let allowed = scene.request.accept_loss_ms.unwrap_or(rpo).max(rpo);
     match loss {
         Some(loss) if loss <= allowed => {}

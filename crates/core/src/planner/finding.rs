@@ -82,6 +82,8 @@ codes! {
     NotFenced = "BSC-P018",
     /// Writes to the pool are held at this moment, by nobody's operation.
     HeldAlready = "BSC-P019",
+    /// Writes wait for the other region.
+    WritesWait = "BSC-P021",
     /// Gates and pools are what the tenure says.
     NothingToRestore = "BSC-P020",
 }

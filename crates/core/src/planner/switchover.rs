@@ -33,6 +33,7 @@ fn check(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName) {
         scene.block(Code::AlreadyActive, to, "is active already", "nothing to do");
     }
     check_databases(scene, from, to);
+    scene.warn_waits(from, to);
     for (region, wanted) in [(from, GateState::Local), (to, GateState::Remote)] {
         let gate = scene.region(region).map(|r| &r.gate);
         if let Some(gate) = scene.need(gate, region, "load balancer")

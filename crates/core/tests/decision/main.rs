@@ -277,6 +277,9 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     assert_eq!(impaired(|s| s.vantages.truncate(1)), rest, "its own window alone");
     let unsettled = impaired(|s| s.tenure.settled = false);
     assert_eq!(refused(unsettled), ["BSC-D004"], "nobody could take over");
+    assert_eq!(impaired(|s| s.failover = None), Decision::Look(Look::Failover));
+    let alone = impaired(|s| s.failover = Some(blocked(Code::NotStandby)));
+    assert_eq!(refused(alone), ["BSC-P007"], "nobody could take over");
 }
 
 #[test]

@@ -70,6 +70,7 @@ fn database(region: &RegionName, role: ClusterRole) -> DatabaseObservation {
         newest_replayed_age_ms: standby.then_some(40),
         streaming: standby,
         silent_ms: standby.then_some(10),
+        followed_after_us: (!standby).then_some(31_000),
         members: vec![member(1, true), member(2, false), member(3, false)],
     }
 }

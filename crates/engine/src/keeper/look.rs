@@ -210,7 +210,8 @@ impl Keeper {
             self.say(&decision);
             match decision {
                 Decision::Look(Look::Failover) => {
-                    let (_, assessment) = self.assess(Kind::Failover, here).await;
+                    let to = if holder { self.manifest.other(here) } else { here };
+                    let (_, assessment) = self.assess(Kind::Failover, to).await;
                     memory.failover = Some((self.world.clock.mono(), assessment));
                 }
                 Decision::Look(Look::Reinstate) => {
@@ -366,7 +367,7 @@ impl Keeper {
             Act::Restore => self.begin(restore).await,
             Act::Release => {
                 tracing::warn!(region = %here, "it can't write: its tenure is not renewed any more");
-                self.released.store(true, std::sync::atomic::Ordering::SeqCst);
+                self.release(Some(self.world.clock.mono()));
                 self.hold.apply(tenure::hold::Event::Released);
                 return;
             }

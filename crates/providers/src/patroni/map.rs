@@ -1,6 +1,8 @@
 //! Patroni's and PostgreSQL's answers, read: pure. Formats: Patroni 4.1 REST API (`GET /cluster`),
 //! PostgreSQL 15 manual, sections 9.27 and 28.2.
 
+use std::collections::BTreeMap;
+
 use bascule_core::id::MemberName;
 use bascule_core::observation::{ClusterRole, DatabaseObservation, MemberObservation};
 use bascule_core::ports::{LogEnd, Progress};
@@ -53,9 +55,14 @@ pub(super) const STATE_SQL: &str = "
            round(extract(epoch FROM clock_timestamp() - receiver.last_msg_receipt_time) * 1000),
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
                 AND usename NOT IN (current_user, 'postgres'))
-           + (SELECT count(*) FROM pg_prepared_xacts)
+           + (SELECT count(*) FROM pg_prepared_xacts),
+           (SELECT json_object_agg(application_name, round(extract(epoch FROM flush_lag) * 1000000))
+                FROM pg_stat_replication)
     FROM (SELECT pg_is_in_recovery() AS in_recovery) AS recovery
     LEFT JOIN pg_stat_wal_receiver AS receiver ON true";
+
+/// What the names of keepers' permits begin with.
+const PERMITS: &str = "bascule_";
 
 /// What [`STATE_SQL`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +76,17 @@ pub(super) struct State {
     pub streaming: bool,
     pub silent_ms: Option<u64>,
     pub clients: u32,
+    /// After how many microseconds each follower had the log on its disk.
+    pub followers: BTreeMap<String, Option<u64>>,
 }
 
 impl State {
     /// From the row's cells, in order.
     pub(super) fn read(cells: &[Option<&str>]) -> Result<Self, String> {
-        let [recovery, system, timeline, position, received, age, streaming, silent, clients] = cells else {
-            return Err(format!("{} cells, where 9 are expected", cells.len()));
+        let [recovery, system, timeline, position, received, age, streaming, silent, clients, followers] =
+            cells
+        else {
+            return Err(format!("{} cells, where 10 are expected", cells.len()));
         };
         let flag = |cell: &Option<&str>| match cell {
             Some("t") => Ok(true),
@@ -102,7 +113,18 @@ impl State {
             streaming: flag(streaming)?,
             silent_ms: age_ms(silent)?,
             clients: clients.and_then(|c| c.parse().ok()).ok_or("no count of clients")?,
+            followers: followers
+                .map_or_else(|| Ok(BTreeMap::new()), serde_json::from_str)
+                .map_err(|e| e.to_string())?,
         })
+    }
+
+    /// The fastest follower that is of no member of its own cluster, nor a keeper's permit, which keeps nothing.
+    fn followed_after_us(&self, cluster: &Cluster) -> Option<u64> {
+        let own = |name: &str| cluster.members.iter().any(|m| m.name.as_str() == name);
+        let permit = |name: &str| name.starts_with(PERMITS);
+        let far = self.followers.iter().filter(|(name, _)| !own(name) && !permit(name));
+        far.filter_map(|(_, after_us)| *after_us).min()
     }
 
     pub(super) fn end(&self) -> Result<LogEnd, String> {
@@ -154,6 +176,7 @@ pub(super) fn observation(cluster: &Cluster, state: Option<&State>) -> DatabaseO
         newest_replayed_age_ms: state.and_then(|s| s.newest_age_ms),
         streaming: state.is_some_and(|s| s.streaming),
         silent_ms: state.and_then(|s| s.silent_ms),
+        followed_after_us: state.and_then(|s| s.followed_after_us(cluster)),
         members: members.collect(),
     }
 }
@@ -211,7 +234,20 @@ mod tests {
             Some("t"),
             Some("3"),
             Some("0"),
+            None,
         ]
+    }
+
+    #[test]
+    fn what_follows_from_the_other_region_is_neither_a_replica_nor_a_permit() {
+        let cluster: Cluster = serde_json::from_str(CLUSTER).unwrap();
+        let after = |followers: &'static str| {
+            let mut row = standby();
+            (row[0], row[9]) = (Some("f"), Some(followers));
+            observation(&cluster, Some(&State::read(&row).unwrap())).followed_after_us
+        };
+        assert_eq!(after(r#"{"w-db2": 100, "bascule_a": 50, "e-db1": 31000, "e-db2": 40000}"#), Some(31_000));
+        assert_eq!(after(r#"{"w-db2": 100, "e-db1": null}"#), None, "idle");
     }
 
     #[test]

@@ -87,6 +87,9 @@ pub enum Ahead {
 pub trait Hold: Send + Sync + 'static {
     /// Whether writes may pass at this instant.
     fn is_open(&self) -> bool;
+    /// Whether how far the region may be ahead counts: since the other one has followed in this tenure. Before that there
+    /// is nobody to wait for, as after a failover, and nobody moves away by itself.
+    fn is_followed(&self) -> bool;
 }
 
 /// What a permit did, for metrics.
@@ -240,7 +243,8 @@ async fn confirm(
         }
         lag.received(received);
         state.received.store(received, Ordering::Relaxed);
-        let upto = received.min(lag.allowed()).max(sent);
+        let allowed = if hold.is_followed() { lag.allowed() } else { u64::MAX };
+        let upto = received.min(allowed).max(sent);
         let confirmation = wire::confirmation(upto);
         // Asked last: whatever was slow before this line was slow before the question.
         if !hold.is_open() {

@@ -1,7 +1,7 @@
 //! The permit on a real PostgreSQL: nothing is acknowledged without it, and it goes when its keeper must.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bascule_providers::Secret;
@@ -22,11 +22,13 @@ struct Until {
     began: Instant,
     /// Microseconds after `began`.
     until: AtomicU64,
+    /// Whether the other region has followed in this tenure.
+    followed: AtomicBool,
 }
 
 impl Until {
     fn new() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), until: AtomicU64::new(0) })
+        Arc::new(Self { began: Instant::now(), until: AtomicU64::new(0), followed: AtomicBool::new(true) })
     }
 
     fn opens_for(&self, span: Duration) {
@@ -42,6 +44,10 @@ impl Until {
 impl Hold for Until {
     fn is_open(&self) -> bool {
         Instant::now() < self.ends()
+    }
+
+    fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::SeqCst)
     }
 }
 
@@ -217,6 +223,20 @@ async fn a_commit_waits_for_the_other_region_where_nothing_may_be_lost() {
     );
     standby.stop().await;
     assert!(!commits(&primary).await, "it is alone again");
+}
+
+/// As after a failover: the region that was left is gone, and whoever took over has nobody to wait for.
+#[tokio::test]
+async fn a_region_that_nobody_has_followed_yet_waits_for_nobody() {
+    let primary = guarded().await;
+    let permit =
+        Permit::ahead(&[&primary], Ahead::Bytes { bytes: 0, peers: vec!["nobody".parse().unwrap()] });
+    permit.hold.followed.store(false, Ordering::SeqCst);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    permit.hold.followed.store(true, Ordering::SeqCst);
+    assert!(!commits(&primary).await, "once it was followed the limit counts");
 }
 
 #[tokio::test]

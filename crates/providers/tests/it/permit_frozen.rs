@@ -38,6 +38,10 @@ impl Hold for Until {
     fn is_open(&self) -> bool {
         boot_ms() < self.0
     }
+
+    fn is_followed(&self) -> bool {
+        true
+    }
 }
 
 /// Confirm until the parent kills this process.

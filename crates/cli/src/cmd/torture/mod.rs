@@ -4,17 +4,21 @@
 //! allows, or if the site did not recover by itself. A seed gives the same faults in the same order; what
 //! they meet is up to the real parts.
 
+mod lab;
+
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args as ClapArgs;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cmd::print;
 use crate::exit;
+
+pub use lab::{Explained, Lab};
 
 /// Arguments of `torture`.
 #[derive(Debug, ClapArgs)]
@@ -40,8 +44,6 @@ pub struct Args {
 const STEADY: Duration = Duration::from_secs(2);
 /// After healing: a rewind (19 s), Patroni's election (20 s) and the cool-down (10 s), twice.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
-/// Between two questions whether it has recovered.
-const AGAIN: Duration = Duration::from_secs(1);
 /// The load may go on for as long as a row may take.
 const LOAD_MAX: &str = "5m";
 
@@ -74,42 +76,6 @@ pub enum Verdict {
     Met,
     /// Why not.
     Missed(Vec<String>),
-}
-
-/// What `bascule explain --json` says, as far as it is asked here.
-#[derive(Debug, Deserialize)]
-pub struct Explained {
-    /// The region that takes writes.
-    pub active: String,
-    standby: String,
-    epoch: u64,
-    readiness: Word,
-}
-
-/// What `bascule drill load --json` says, as far as it is asked here.
-#[derive(Debug, Deserialize)]
-struct Loaded {
-    acknowledged: u64,
-    lost_writes: Option<u64>,
-    errors: u64,
-    write_pause_ms: Option<u64>,
-    double_writer_ms: Option<u64>,
-}
-
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    Ready,
-    Manual,
-    Observing,
-    Paused,
-    CoolingDown,
-    NotSettled,
-    TargetOverLagLimit,
-    Unobserved,
-    NotRenewed,
-    AtWork,
-    Blocked,
 }
 
 /// Run it.
@@ -152,7 +118,7 @@ fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
 
 /// Load on, break, wait, heal, wait until it could move again, judge.
 pub fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) -> anyhow::Result<Row> {
-    let load = lab.load()?;
+    let load = lab.load(LOAD_MAX, RATE)?;
     std::thread::sleep(STEADY);
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     for fault in faults {
@@ -278,96 +244,8 @@ impl Dice {
     }
 }
 
-/// A lab that moves by itself.
-pub struct Lab {
-    exe: PathBuf,
-    dir: PathBuf,
-    manifest: PathBuf,
-}
-
-impl Lab {
-    /// A new one, ready to move.
-    pub fn up(dir: &Path) -> anyhow::Result<Self> {
-        let manifest = dir.join(bascule_lab::manifest::FILE);
-        let lab = Self { exe: std::env::current_exe()?, dir: dir.to_owned(), manifest };
-        lab.show(&["lab", "up", "--mode", "automatic", "--dir", &lab.dir()])?;
-        lab.recovered(RECOVERED_WITHIN)?.context("the new lab does not become ready")?;
-        Ok(lab)
-    }
-
-    /// Its end.
-    pub fn down(&self) -> anyhow::Result<()> {
-        self.show(&["lab", "down", "--dir", &self.dir()])
-    }
-
-    fn dir(&self) -> String {
-        self.dir.display().to_string()
-    }
-
-    fn command(&self, argv: &[&str]) -> Command {
-        let mut command = Command::new(&self.exe);
-        command.args(argv).env("BASCULE_MANIFEST", &self.manifest);
-        command
-    }
-
-    fn show(&self, argv: &[&str]) -> anyhow::Result<()> {
-        let output = self.command(argv).stdout(Stdio::null()).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`bascule {}` ended with {}: {}", argv.join(" "), output.status, said.trim());
-        }
-        Ok(())
-    }
-
-    /// What `bascule explain` says.
-    pub fn explain(&self) -> anyhow::Result<Explained> {
-        let output = self.command(&["explain", "--json"]).output()?;
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        serde_json::from_slice(&output.stdout).with_context(|| format!("`bascule explain`: {said}"))
-    }
-
-    /// The newest operations, newest first.
-    pub fn history(&self) -> anyhow::Result<Vec<bascule_engine::report::Report>> {
-        let output = self.command(&["history", "--json", "--limit", "5"]).output()?;
-        serde_json::from_slice(&output.stdout).context("`bascule history`")
-    }
-
-    /// Wait until the site could move again; none if that takes too long.
-    fn recovered(&self, within: Duration) -> anyhow::Result<Option<Explained>> {
-        let began = Instant::now();
-        while began.elapsed() < within {
-            // The store may have no leader at this moment.
-            if let Ok(found) = self.explain()
-                && found.readiness == Word::Ready
-            {
-                return Ok(Some(found));
-            }
-            std::thread::sleep(AGAIN);
-        }
-        Ok(None)
-    }
-
-    fn load(&self) -> anyhow::Result<Child> {
-        let mut command = self.command(&["drill", "load", "--json", "--until-eof", "--for", LOAD_MAX]);
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.spawn().context("start the load")
-    }
-
-    fn end(&self, mut load: Child) -> anyhow::Result<Loaded> {
-        drop(load.stdin.take());
-        let output = load.wait_with_output()?;
-        serde_json::from_slice(&output.stdout).context("the load's report")
-    }
-
-    /// What the objective allows to be lost, in writes of the load.
-    fn rpo_writes(&self) -> anyhow::Result<u64> {
-        let site = crate::site::Site::load(Path::new(&self.manifest))?;
-        Ok(site.manifest.objective.rpo.as_secs() * LOAD_A_SECOND)
-    }
-}
-
-/// Writes a second of `drill load`.
-const LOAD_A_SECOND: u64 = 100;
+/// Writes a second.
+const RATE: u64 = 100;
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -418,6 +296,7 @@ fn table(rows: &[Row]) -> String {
 mod tests {
     use bascule_core::explain::Readiness;
 
+    use super::lab::Word;
     use super::*;
 
     fn row() -> Row {

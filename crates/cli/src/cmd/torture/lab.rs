@@ -1,0 +1,155 @@
+//! A lab that moves by itself, asked and broken through the commands that a person would type.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use super::RATE;
+
+/// A new lab's first standby is followed within this, at the slowest.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+/// Between two questions whether it has recovered.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What `bascule explain --json` says, as far as it is asked here.
+#[derive(Debug, Deserialize)]
+pub struct Explained {
+    /// The region that takes writes.
+    pub active: String,
+    /// The one that would take over.
+    pub standby: String,
+    /// The active one's epoch.
+    pub epoch: u64,
+    /// Whether it would move by itself.
+    pub readiness: Word,
+}
+
+/// What `bascule drill load --json` says, as far as it is asked here.
+#[derive(Debug, Deserialize)]
+pub struct Loaded {
+    /// Writes that users were told are safe.
+    pub acknowledged: u64,
+    /// Of which so many are gone.
+    pub lost_writes: Option<u64>,
+    /// Errors that users saw.
+    pub errors: u64,
+    /// The longest time without an acknowledged write.
+    pub write_pause_ms: Option<u64>,
+    /// In which two regions took writes.
+    pub double_writer_ms: Option<u64>,
+}
+
+/// What it answers in one word.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "core's own words")]
+pub enum Word {
+    Ready,
+    Manual,
+    Observing,
+    Paused,
+    CoolingDown,
+    NotSettled,
+    TargetOverLagLimit,
+    Unobserved,
+    NotRenewed,
+    AtWork,
+    Blocked,
+}
+
+/// A lab that moves by itself.
+pub struct Lab {
+    exe: PathBuf,
+    dir: PathBuf,
+    manifest: PathBuf,
+}
+
+impl Lab {
+    /// A new one, ready to move.
+    pub fn up(dir: &Path) -> anyhow::Result<Self> {
+        let manifest = dir.join(bascule_lab::manifest::FILE);
+        let lab = Self { exe: std::env::current_exe()?, dir: dir.to_owned(), manifest };
+        lab.show(&["lab", "up", "--mode", "automatic", "--dir", &lab.dir()])?;
+        lab.recovered(READY_WITHIN)?.context("the new lab does not become ready")?;
+        Ok(lab)
+    }
+
+    /// Its end.
+    pub fn down(&self) -> anyhow::Result<()> {
+        self.show(&["lab", "down", "--dir", &self.dir()])
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    fn command(&self, argv: &[&str]) -> Command {
+        let mut command = Command::new(&self.exe);
+        command.args(argv).env("BASCULE_MANIFEST", &self.manifest);
+        command
+    }
+
+    /// A command, done or an error.
+    pub fn show(&self, argv: &[&str]) -> anyhow::Result<()> {
+        let output = self.command(argv).stdout(Stdio::null()).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("`bascule {}` ended with {}: {}", argv.join(" "), output.status, said.trim());
+        }
+        Ok(())
+    }
+
+    /// What `bascule explain` says.
+    pub fn explain(&self) -> anyhow::Result<Explained> {
+        let output = self.command(&["explain", "--json"]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        serde_json::from_slice(&output.stdout).with_context(|| format!("`bascule explain`: {said}"))
+    }
+
+    /// The newest operations, newest first.
+    pub fn history(&self) -> anyhow::Result<Vec<bascule_engine::report::Report>> {
+        let output = self.command(&["history", "--json", "--limit", "5"]).output()?;
+        serde_json::from_slice(&output.stdout).context("`bascule history`")
+    }
+
+    /// Wait until the site could move again; none if that takes too long.
+    pub fn recovered(&self, within: Duration) -> anyhow::Result<Option<Explained>> {
+        let began = Instant::now();
+        while began.elapsed() < within {
+            // The store may have no leader at this moment.
+            if let Ok(found) = self.explain()
+                && found.readiness == Word::Ready
+            {
+                return Ok(Some(found));
+            }
+            std::thread::sleep(AGAIN);
+        }
+        Ok(None)
+    }
+
+    /// Users' load, for so long at most.
+    pub fn load(&self, at_most: &str, rate: u64) -> anyhow::Result<Child> {
+        let rate = rate.to_string();
+        let argv = ["drill", "load", "--json", "--until-eof", "--for", at_most, "--rate", &rate];
+        let mut command = self.command(&argv);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().context("start the load")
+    }
+
+    /// The load's end, and what users saw.
+    pub fn end(&self, mut load: Child) -> anyhow::Result<Loaded> {
+        drop(load.stdin.take());
+        let output = load.wait_with_output()?;
+        serde_json::from_slice(&output.stdout).context("the load's report")
+    }
+
+    /// What the objective allows to be lost, in writes of the load.
+    pub fn rpo_writes(&self) -> anyhow::Result<u64> {
+        let site = crate::site::Site::load(Path::new(&self.manifest))?;
+        Ok(site.manifest.objective.rpo.as_secs() * RATE)
+    }
+}
