@@ -6,9 +6,11 @@
 
 pub mod action;
 pub mod asset;
+pub mod check;
 pub mod decision;
 pub mod document;
 pub mod explain;
+pub mod facts;
 pub mod id;
 pub mod manifest;
 pub mod observation;
