@@ -12,6 +12,7 @@ pub mod document;
 pub mod explain;
 pub mod facts;
 pub mod id;
+pub mod inventory;
 pub mod manifest;
 pub mod observation;
 pub mod operation;

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
-use super::told::Told;
 use crate::asset::AssetKind;
-use crate::facts::{Fact, Facts, Listing, Region, Source};
-use crate::time::Timestamp;
+use crate::facts::told::Told;
+use crate::facts::{Evidence, Fact, Facts, Listing, Region, Source};
 
 /// Evidence kept of one answer: a group of ten with two facts each, and the listing. Past that the count of
 /// what is left out says enough.
@@ -35,29 +34,6 @@ impl Answer {
             Answer::Unknown => "unknown",
             Answer::Fails => "fails",
         }
-    }
-}
-
-/// Something that was seen, or looked for in vain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Evidence {
-    /// What, in a few words.
-    pub what: String,
-    /// Where it was looked at.
-    pub from: Source,
-    /// When it was seen; none if it was not.
-    pub at: Option<Timestamp>,
-}
-
-impl Evidence {
-    /// What one fact says.
-    pub(crate) fn of<T: Told>(what: &str, fact: &Fact<T>) -> Self {
-        let what = match (fact.value(), fact.answer.why_not()) {
-            (Some(value), _) => format!("{what}: {}", value.told()),
-            (None, why) => format!("{what}: not observed: {}", why.unwrap_or_default()),
-        };
-        Self { what, from: fact.from.clone(), at: fact.at() }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::answers::{Answers, Case, Evidence, Found, judge};
+use super::answers::{Answers, Case, Found, judge};
 use super::code::Code;
 use crate::asset::AssetKind;
-use crate::facts::{Compute, Fact, Facts};
+use crate::facts::{Compute, Evidence, Fact, Facts, Instance};
 
 /// One may be lost while another is being replaced, and one still works.
 const ENOUGH: usize = 3;
@@ -92,9 +92,8 @@ pub(super) fn spread(facts: &Facts, answers: &mut Answers) {
                 zones.extend(case.need(&format!("{} zone", instance.name), &instance.zone));
                 subnets.extend(case.need(&format!("{} subnet", instance.name), &instance.subnet));
             }
-            let unseen = |fact: fn(&crate::facts::Instance) -> &Fact<String>| {
-                instances.iter().any(|i| fact(i).value().is_none())
-            };
+            let unseen =
+                |fact: fn(&Instance) -> &Fact<String>| instances.iter().any(|i| fact(i).value().is_none());
             // an instance that was not seen may be in the second zone
             let one_zone = zones.len() < 2 && !unseen(|i| &i.zone);
             let one_subnet = subnets.len() < 2 && !unseen(|i| &i.subnet);
@@ -158,7 +157,7 @@ pub(super) fn all_of<'a>(
     case: &mut Case,
     group: &'a Compute,
     what: &str,
-    pick: fn(&crate::facts::Instance) -> &Fact<String>,
+    pick: fn(&Instance) -> &Fact<String>,
 ) -> Option<BTreeSet<&'a String>> {
     let instances = case.need("instances", &group.instances)?;
     let mut values = BTreeSet::new();

@@ -4,19 +4,14 @@ use std::collections::BTreeMap;
 
 use super::answers::{Answers, Case, Found, judge};
 use super::code::Code;
-use super::told;
 use crate::asset::AssetKind;
+use crate::facts::told;
 use crate::facts::{Facts, Place};
 
 const REPOSITORY: AssetKind = AssetKind::Repository;
 /// The skew at which lag, a difference of two clocks, is off by half of the smallest RPO that is spoken of, one
 /// second. Synchronised hosts are within 100 ms of each other even over the internet.
 const MAX_SKEW_MS: u64 = 500;
-
-/// Whether something that is in these places is there when either region is lost.
-fn outlives(facts: &Facts, places: &[Place]) -> bool {
-    facts.regions().into_iter().all(|lost| places.iter().any(|place| !place.is(&lost.name)))
-}
 
 fn told_places(places: &[Place]) -> String {
     told::list(places.iter().map(Place::to_string))
@@ -36,7 +31,7 @@ pub(super) fn control_survives(facts: &Facts, answers: &mut Answers) {
         let subject = format!("{} {}", plane.kind.as_str(), plane.name);
         answers.ask(Code::ControlSurvives, subject, |case| {
             let places = case.need("runs in", &plane.places)?;
-            judge(outlives(facts, places), format!("it runs in: {}", told_places(places)))
+            judge(facts.outlives_either(places), format!("it runs in: {}", told_places(places)))
         });
     }
 }
@@ -62,7 +57,7 @@ pub(super) fn repository_elsewhere(facts: &Facts, answers: &mut Answers) {
         &facts.repository,
         |case, repository| {
             let places = case.need("kept in", &repository.places)?;
-            judge(outlives(facts, places), format!("it is kept in: {}", told_places(places)))
+            judge(facts.outlives_either(places), format!("it is kept in: {}", told_places(places)))
         },
     );
 }

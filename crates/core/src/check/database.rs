@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::answers::{Answers, judge};
 use super::code::Code;
-use super::told::{self, Told};
 use crate::asset::AssetKind;
-use crate::facts::{Database, Fact, Facts, WayBack as Way};
+use crate::facts::told::{self, Told};
+use crate::facts::{Database, Evidence, Fact, Facts, WayBack as Way};
 use crate::observation::ClusterRole;
 
 const KIND: AssetKind = AssetKind::Database;
@@ -23,14 +23,14 @@ pub(super) fn cross_region_replica(facts: &Facts, answers: &mut Answers) {
             let (Some(home), Some(away)) = (home, away) else {
                 return judge(false, "it is in one region only");
             };
-            let follows_home = case.need(&format!("{} follows", there.name), &away.replica_source);
-            let follows_away = case.need(&format!("{} follows", here.name), &home.replica_source);
-            // one that is seen to follow is enough: the other is its primary
-            let right = follows_home.and_then(Option::as_ref) == Some(&here.name)
-                || follows_away.and_then(Option::as_ref) == Some(&there.name);
-            if !right && (follows_home.is_none() || follows_away.is_none()) {
-                return None;
+            // the primary's side need not be seen where the standby is seen to follow
+            case.note(Evidence::of(&format!("{} follows", there.name), &away.replica_source));
+            case.note(Evidence::of(&format!("{} follows", here.name), &home.replica_source));
+            let right = facts.replicates(home, away);
+            if right.is_none() {
+                case.lack("whether one side follows the other: not observed");
             }
+            let right = right?;
             judge(right, if right { "one side follows the other" } else { "neither side follows the other" })
         },
     );

@@ -15,9 +15,8 @@ mod names;
 mod parity;
 mod plan;
 mod storage;
-mod told;
 
-pub use answers::{Answer, Checked, Evidence};
+pub use answers::{Answer, Checked};
 pub use code::{Category, Code, Severity};
 
 use std::collections::BTreeMap;

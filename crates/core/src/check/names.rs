@@ -2,8 +2,8 @@
 
 use super::answers::{Answers, Case, Found, judge};
 use super::code::Code;
-use super::told;
 use crate::asset::AssetKind;
+use crate::facts::told;
 use crate::facts::{Fact, Facts, HealthCheck};
 
 const KIND: AssetKind = AssetKind::Dns;

@@ -6,8 +6,8 @@ use super::answers::{Answers, Found, judge};
 use super::availability::all_of;
 use super::cidr::{self, Range};
 use super::code::Code;
-use super::told;
 use crate::asset::AssetKind;
+use crate::facts::told;
 use crate::facts::{Fact, Facts, Instance};
 
 fn instances_alike(

@@ -1,11 +1,11 @@
 //! Checks of the plan itself. A plan that the planner makes has what they ask for by construction; one that
 //! people wrote is judged by what its steps ask for.
 
-use super::answers::{Answers, Case, Evidence, Found, judge};
+use super::answers::{Answers, Case, Found, judge};
 use super::code::Code;
-use super::told;
 use crate::document::{Document, Intent, WrittenPlan, WrittenStep};
-use crate::facts::{Fact, Facts, Paper};
+use crate::facts::told;
+use crate::facts::{Evidence, Fact, Facts, Paper};
 
 /// What a written plan is asked for, in its document.
 type Ask = fn(&mut Case, &Facts, &Document, &WrittenPlan) -> Option<Found>;

@@ -1,7 +1,5 @@
 //! Checks of buckets.
 
-use std::collections::BTreeSet;
-
 use super::answers::{Answers, judge};
 use super::code::Code;
 use crate::asset::AssetKind;
@@ -41,23 +39,8 @@ pub(super) fn not_public(facts: &Facts, answers: &mut Answers) {
     setting(Code::NotPublic, facts, answers, "public", false, |b| &b.public);
 }
 
-/// The buckets that another region's bucket is replicated to, and whether all places that could say so did.
-pub(crate) fn copies(facts: &Facts) -> (BTreeSet<&Destination>, bool) {
-    let mut all_seen = true;
-    let mut copies = BTreeSet::new();
-    for region in facts.regions() {
-        all_seen &= region.object_storage.value().is_some();
-        for bucket in region.object_storage.value().into_iter().flat_map(|l| l.values()) {
-            all_seen &= bucket.replication.value().is_some();
-            let destination = bucket.replication.value().and_then(Option::as_ref);
-            copies.extend(destination.filter(|d| d.region != region.name));
-        }
-    }
-    (copies, all_seen)
-}
-
 pub(super) fn bucket_replication(facts: &Facts, answers: &mut Answers) {
-    let (copies, all_seen) = copies(facts);
+    let copies = facts.bucket_copies();
     let before = answers.done.len();
     for (region, other) in [(&facts.home, &facts.away), (&facts.away, &facts.home)] {
         let code = Code::BucketReplication;
@@ -71,10 +54,10 @@ pub(super) fn bucket_replication(facts: &Facts, answers: &mut Answers) {
                     return judge(true, format!("replicated to {} in {}", to.bucket, to.region));
                 }
                 let own = Destination { region: region.name.clone(), bucket: name.clone() };
-                if copies.contains(&own) {
+                if copies.of.contains(&own) {
                     return judge(true, format!("it is the copy of a bucket in {}", other.name));
                 }
-                if !all_seen {
+                if !copies.all_seen {
                     case.lack("it may be the copy of a bucket that was not observed");
                     return None;
                 }

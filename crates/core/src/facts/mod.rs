@@ -5,15 +5,20 @@
 //! "not observed" and never a default. There are exactly two regions. What is left out: judging (that is
 //! [`crate::check`]), and how a fact is come by (observers and importers).
 
+mod evidence;
 mod fact;
 mod region;
+mod relation;
 mod site;
+pub(crate) mod told;
 
+pub use evidence::Evidence;
 pub use fact::{Fact, Listing, Source};
 pub use region::{
     Bucket, Cluster, Compute, Database, Destination, HealthCheck, Instance, KeyPair, LoadBalancer, Member,
     Network, Node, Permissions, Quota, Region, Targets, WayBack,
 };
+pub use relation::{Copies, Reach};
 pub use site::{
     Control, ControlPlane, ControlPlaneKind, Drift, Facts, Keeper, Monitoring, Paper, Place, Promise, Record,
     Repository, Voter, Wanted,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::{
+use super::{
     ControlPlane, Destination, Drift, HealthCheck, Instance, Keeper, Member, Node, Paper, Permissions, Place,
     Quota, Targets, Voter, WayBack,
 };
