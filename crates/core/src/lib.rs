@@ -20,6 +20,7 @@ pub mod plan;
 pub mod planner;
 pub mod ports;
 pub mod position;
+pub mod render;
 pub mod tenure;
 pub mod time;
 pub mod vantage;
