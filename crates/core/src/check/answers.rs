@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::Code;
 use crate::asset::AssetKind;
-use crate::facts::told::Told;
+use crate::facts::told::{self, Told};
 use crate::facts::{Evidence, Fact, Facts, Listing, Region, Source};
 
 /// Evidence kept of one answer: a group of ten with two facts each, and the listing. Past that the count of
@@ -176,7 +176,7 @@ impl Answers {
                 self.ask(code, format!("{} {name}", region.name), |case| question(case, region, asset));
             }
         }
-        self.at_least_one(code, facts, kind, before);
+        self.at_least_one_in(code, facts, kind, before, pick);
     }
 
     /// Ask each region about each asset of a kind that either region has.
@@ -194,10 +194,16 @@ impl Answers {
         for region in facts.regions() {
             let Some(assets) = self.listing(code, region.name.as_str(), kind, pick(region)) else { continue };
             for name in &names {
-                self.ask(code, format!("{} {name}", region.name), |case| question(case, assets.get(*name)));
+                self.ask(code, format!("{} {name}", region.name), |case| {
+                    let side = assets.get(*name);
+                    if side.is_none() {
+                        case.note(listed(region.name.as_str(), kind, pick(region)));
+                    }
+                    question(case, side)
+                });
             }
         }
-        self.at_least_one(code, facts, kind, before);
+        self.at_least_one_in(code, facts, kind, before, pick);
     }
 
     /// Ask about each asset of a kind that either region has, with both regions' side of it.
@@ -214,10 +220,18 @@ impl Answers {
         let away = self.listing(code, facts.away.name.as_str(), kind, pick(&facts.away));
         if let (Some(home), Some(away)) = (home, away) {
             for name in home.keys().chain(away.keys()).collect::<BTreeSet<_>>() {
-                self.ask(code, name.as_str(), |case| question(case, home.get(name), away.get(name)));
+                self.ask(code, name.as_str(), |case| {
+                    let sides = [home.get(name), away.get(name)];
+                    for (region, side) in facts.regions().into_iter().zip(sides) {
+                        if side.is_none() {
+                            case.note(listed(region.name.as_str(), kind, pick(region)));
+                        }
+                    }
+                    question(case, sides[0], sides[1])
+                });
             }
         }
-        self.at_least_one(code, facts, kind, before);
+        self.at_least_one_in(code, facts, kind, before, pick);
     }
 
     /// As [`Answers::pairs`], where one side alone leaves nothing to compare.
@@ -252,7 +266,8 @@ impl Answers {
         for (name, asset) in assets {
             self.ask(code, name.as_str(), |case| question(case, asset));
         }
-        self.at_least_one(code, facts, kind, before);
+        let seen = vec![listed(facts.site.as_str(), kind, listing)];
+        self.at_least_one(code, facts, kind, before, seen);
     }
 
     /// What a listing has; if it was not seen, the check is unknown for the place.
@@ -266,10 +281,9 @@ impl Answers {
         if listing.value().is_none() {
             let subject = format!("{place} {}", kind.as_str());
             self.ask(code, subject, |case| {
-                let why = listing.answer.why_not().unwrap_or_default();
-                let what = format!("{} in {place}: not observed: {why}", kind.as_str());
-                case.lack(&*what);
-                case.note(Evidence { what, from: listing.from.clone(), at: None });
+                let evidence = listed(place, kind, listing);
+                case.lack(&*evidence.what);
+                case.note(evidence);
                 None
             });
         }
@@ -277,15 +291,46 @@ impl Answers {
     }
 
     /// Nothing to ask about is fine only where nobody expects something.
-    pub(super) fn at_least_one(&mut self, code: Code, facts: &Facts, kind: AssetKind, before: usize) {
+    fn at_least_one(
+        &mut self,
+        code: Code,
+        facts: &Facts,
+        kind: AssetKind,
+        before: usize,
+        seen: Vec<Evidence>,
+    ) {
         if self.done.len() > before {
             return;
         }
         self.ask(code, facts.site.as_str(), |case| {
+            case.evidence = seen;
             if facts.wants(kind) {
                 case.lack(format!("{} is wanted and none was found", kind.as_str()));
             }
             Some(Found::Holds(format!("the site has no {}", kind.as_str())))
         });
     }
+
+    /// As [`Answers::at_least_one`], for a kind that is in regions.
+    pub(super) fn at_least_one_in<T>(
+        &mut self,
+        code: Code,
+        facts: &Facts,
+        kind: AssetKind,
+        before: usize,
+        pick: fn(&Region) -> &Listing<T>,
+    ) {
+        let seen = facts.regions().map(|region| listed(region.name.as_str(), kind, pick(region)));
+        self.at_least_one(code, facts, kind, before, seen.to_vec());
+    }
+}
+
+/// What a listing says of how many there are.
+pub(super) fn listed<T>(place: &str, kind: AssetKind, listing: &Listing<T>) -> Evidence {
+    let kind = kind.as_str();
+    let what = match (listing.value(), listing.answer.why_not()) {
+        (Some(assets), _) => format!("{kind} in {place}: {}", told::list(assets.keys())),
+        (None, why) => format!("{kind} in {place}: not observed: {}", why.unwrap_or_default()),
+    };
+    Evidence { what, from: listing.from.clone(), at: listing.at() }
 }

@@ -1,6 +1,6 @@
 //! Checks of names, and of the health checks that move them.
 
-use super::answers::{Answers, Case, Found, judge};
+use super::answers::{Answers, Case, Found, judge, listed};
 use super::code::Code;
 use crate::asset::AssetKind;
 use crate::facts::told;
@@ -14,8 +14,10 @@ const SHARE_OF_RTO: u64 = 4;
 pub(super) fn names_managed(facts: &Facts, answers: &mut Answers) {
     let none = facts.dns.value().is_some_and(std::collections::BTreeMap::is_empty);
     if none {
-        return answers
-            .ask(Code::NamesManaged, facts.site.as_str(), |_| judge(false, "it has no name at all"));
+        return answers.ask(Code::NamesManaged, facts.site.as_str(), |case| {
+            case.note(listed(facts.site.as_str(), KIND, &facts.dns));
+            judge(false, "it has no name at all")
+        });
     }
     answers.each_of_site(Code::NamesManaged, facts, KIND, &facts.dns, |case, record| {
         let managed = *case.need("managed", &record.managed)?;

@@ -5,13 +5,22 @@ use super::answers::{Answers, Case, Found, judge};
 use super::code::Code;
 use crate::document::{Document, Intent, WrittenPlan, WrittenStep};
 use crate::facts::told;
-use crate::facts::{Evidence, Fact, Facts, Paper};
+use crate::facts::{Evidence, Fact, Facts, Paper, Source};
 
 /// What a written plan is asked for, in its document.
 type Ask = fn(&mut Case, &Facts, &Document, &WrittenPlan) -> Option<Found>;
 
 /// Ask each plan of the document that moves something; if none does, the first.
 fn each_plan(code: Code, facts: &Facts, answers: &mut Answers, ask: Ask) {
+    plans(code, facts, answers, usize::MAX, ask);
+}
+
+/// Ask once, of the document as a whole. It is given the first plan.
+fn the_document(code: Code, facts: &Facts, answers: &mut Answers, ask: Ask) {
+    plans(code, facts, answers, 1, ask);
+}
+
+fn plans(code: Code, facts: &Facts, answers: &mut Answers, at_most: usize, ask: Ask) {
     let site = facts.site.as_str();
     let document = match facts.paper.value() {
         None => return answers.ask(code, site, |case| case.need("plan", &facts.paper).and(None)),
@@ -33,7 +42,7 @@ fn each_plan(code: Code, facts: &Facts, answers: &mut Answers, ask: Ask) {
             judge(false, "the document has no plan at all")
         });
     }
-    for plan in moving {
+    for plan in moving.into_iter().take(at_most) {
         let subject = if plan.title.is_empty() { site } else { plan.title.as_str() };
         answers.ask(code, subject, |case| {
             case.note(at_line(facts, plan.line, &format!("plan of {} steps", plan.steps.len())));
@@ -54,7 +63,11 @@ fn leaving(plan: &WrittenPlan) -> impl Iterator<Item = &WrittenStep> {
 
 /// A line of the document as evidence.
 fn at_line(facts: &Facts, line: usize, what: &str) -> Evidence {
-    Evidence { what: format!("line {line}: {what}"), from: facts.paper.from.clone(), at: facts.paper.at() }
+    let from = match &facts.paper.from {
+        Source::Line { file, .. } => Source::Line { file: file.clone(), line },
+        Source::Address(_) | Source::Nowhere => facts.paper.from.clone(),
+    };
+    Evidence { what: format!("line {line}: {what}"), from, at: facts.paper.at() }
 }
 
 fn note_step(case: &mut Case, facts: &Facts, step: &WrittenStep) {
@@ -123,7 +136,7 @@ pub(super) fn verified(facts: &Facts, answers: &mut Answers) {
 }
 
 pub(super) fn failback(facts: &Facts, answers: &mut Answers) {
-    each_plan(Code::Failback, facts, answers, |case, facts, document, plan| {
+    the_document(Code::Failback, facts, answers, |case, facts, document, plan| {
         let back =
             document.plans.iter().find(|p| p.steps.iter().any(|s| s.intents.contains(&Intent::Failback)));
         has(case, facts, back.unwrap_or(plan), Intent::Failback, "nothing says how to go back")
@@ -184,7 +197,7 @@ fn works_in_its_region(intent: &Intent) -> bool {
 }
 
 pub(super) fn regions_known(facts: &Facts, answers: &mut Answers) {
-    each_plan(Code::RegionsKnown, facts, answers, |case, facts, document, plan| {
+    the_document(Code::RegionsKnown, facts, answers, |case, facts, document, _| {
         let known = |zone: &str| {
             let [home, away] = facts.regions();
             zone == home.name.as_str() || zone == away.name.as_str()
@@ -193,7 +206,7 @@ pub(super) fn regions_known(facts: &Facts, answers: &mut Answers) {
             case.note(at_line(facts, zone.line, &zone.name));
             return judge(false, format!("line {} names {}, which is neither region", zone.line, zone.name));
         }
-        for step in plan.steps.iter().chain(&plan.pre_steps) {
+        for step in document.plans.iter().flat_map(|p| p.steps.iter().chain(&p.pre_steps)) {
             if let Some(zone) = step.zones.iter().find(|z| !known(z)) {
                 note_step(case, facts, step);
                 return judge(false, format!("line {} names {zone}, which is neither region", step.line));

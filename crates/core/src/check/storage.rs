@@ -1,6 +1,6 @@
 //! Checks of buckets.
 
-use super::answers::{Answers, judge};
+use super::answers::{Answers, judge, listed};
 use super::code::Code;
 use crate::asset::AssetKind;
 use crate::facts::{Bucket, Destination, Fact, Facts};
@@ -65,7 +65,7 @@ pub(super) fn bucket_replication(facts: &Facts, answers: &mut Answers) {
             });
         }
     }
-    answers.at_least_one(Code::BucketReplication, facts, KIND, before);
+    answers.at_least_one_in(Code::BucketReplication, facts, KIND, before, |r| &r.object_storage);
 }
 
 pub(super) fn backup_age(facts: &Facts, answers: &mut Answers) {
@@ -89,7 +89,12 @@ pub(super) fn backup_age(facts: &Facts, answers: &mut Answers) {
         }
     }
     if buckets_seen > 0 && !unsure && answers.done.len() == before {
-        answers.ask(code, facts.site.as_str(), |_| judge(false, "no bucket holds a backup"));
+        answers.ask(code, facts.site.as_str(), |case| {
+            for region in facts.regions() {
+                case.note(listed(region.name.as_str(), KIND, &region.object_storage));
+            }
+            judge(false, "no bucket holds a backup")
+        });
     }
-    answers.at_least_one(code, facts, KIND, before);
+    answers.at_least_one_in(code, facts, KIND, before, |r| &r.object_storage);
 }

@@ -19,14 +19,16 @@ pub(crate) trait Told {
 }
 
 /// The first names of a list, and how many more there are.
-pub(crate) fn list<I: IntoIterator<Item = S>, S: AsRef<str>>(names: I) -> String {
+pub(crate) fn list<I, S>(names: I) -> String
+where
+    I: IntoIterator<Item = S, IntoIter: ExactSizeIterator>,
+    S: AsRef<str>,
+{
+    let names = names.into_iter();
+    // counted without walking through: the list of a region may be told once for each of its assets
+    let more = names.len().saturating_sub(NAMES_MAX);
     let mut text = String::new();
-    let mut more = 0;
-    for (index, name) in names.into_iter().enumerate() {
-        if index >= NAMES_MAX {
-            more += 1;
-            continue;
-        }
+    for (index, name) in names.take(NAMES_MAX).enumerate() {
         if index > 0 {
             text.push_str(", ");
         }

@@ -70,10 +70,10 @@ fn result(one: &Checked) -> Option<Value> {
     }))
 }
 
-/// The first line of a file that the answer rests on; always what it is about.
+/// The last line of a file that the answer rests on, which is where it was decided; always what it is about.
 fn location(one: &Checked) -> Value {
     let logical = json!([{ "fullyQualifiedName": plain(&one.subject) }]);
-    match one.evidence.iter().find_map(in_file) {
+    match one.evidence.iter().rev().find_map(in_file) {
         Some(physical) => json!({ "physicalLocation": physical, "logicalLocations": logical }),
         None => json!({ "logicalLocations": logical }),
     }

@@ -86,6 +86,28 @@ fn every_answer_has_evidence_or_says_what_was_not_seen() {
 }
 
 #[test]
+fn an_asset_that_is_not_there_is_evidence_too() {
+    for change in [
+        (|f: &mut Facts| at(&mut f.home.load_balancer).clear()) as fn(&mut Facts),
+        |f| at(&mut f.home.compute).clear(),
+        |f| at(&mut f.home.database).clear(),
+        |f| at(&mut f.home.key_pair).clear(),
+        |f| at(&mut f.dns).clear(),
+        |f| {
+            site::backups(&mut f.home).newest_backup_age_s = seen(None);
+            site::backups(&mut f.away).newest_backup_age_s = seen(None);
+        },
+    ] {
+        let checked = changed(change);
+        let fails: Vec<&Checked> = checked.iter().filter(|c| c.answer == Answer::Fails).collect();
+        assert!(!fails.is_empty());
+        for one in fails {
+            assert!(one.evidence.iter().any(|e| e.at.is_some()), "{one:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_to_ask_about_is_unknown_where_something_is_wanted() {
     let mut facts = sound();
     at(&mut facts.home.database).clear();

@@ -32,3 +32,14 @@ fn a_page_says_what_the_code_says() {
         assert!(text.lines().count() < 40, "{name} is short");
     }
 }
+
+#[test]
+fn the_index_has_every_check_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/checks/README.md");
+    let text = std::fs::read_to_string(path).expect("the index");
+    for code in Code::ALL {
+        let (name, title, severity) = (code.as_str(), code.title(), code.severity().as_str());
+        let line = format!("- [{name}]({name}.md) {title} ({severity})\n");
+        assert_eq!(text.matches(&line).count(), 1, "{line}");
+    }
+}

@@ -29,6 +29,16 @@ fn one_wrong_among_ten_thousand_is_found_and_nothing_else() {
     assert_eq!(wrong[0].subject, "app-4321");
 }
 
+/// As many, of which each is in one region only.
+fn torn(groups: usize) -> Facts {
+    let mut facts = wide(groups);
+    for n in 0..groups / 2 {
+        let region = if n % 2 == 0 { &mut facts.home } else { &mut facts.away };
+        at(&mut region.compute).remove(&format!("app-{n}"));
+    }
+    facts
+}
+
 /// Ten times the assets may take ten times as long. Asked for is less than a third of what quadratic work would
 /// take, so that a busy machine does not decide.
 #[test]
@@ -41,6 +51,8 @@ fn time_grows_with_the_number_of_assets_and_not_with_its_square() {
         };
         (0..5).map(|_| once()).min().expect("five were taken")
     };
-    let (small, large) = (time(&wide(1_000)), time(&wide(10_000)));
-    assert!(large < small * 33, "1,000: {small:?}, 10,000: {large:?}");
+    for site in [wide, torn] {
+        let (small, large) = (time(&site(1_000)), time(&site(10_000)));
+        assert!(large < small * 33, "1,000: {small:?}, 10,000: {large:?}");
+    }
 }

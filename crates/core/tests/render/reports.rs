@@ -44,7 +44,7 @@ fn text_says_what_fails_first_with_its_evidence_and_what_to_do() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "fails    BSC-C001 names move after the database is promoted [critical]");
     assert!(lines[1].starts_with("  Move: names move (line 22) before"), "{text}");
-    assert!(text.contains("(dr.md, 2026-09-21"), "where and when: {text}");
+    assert!(text.contains("(dr.md:22, 2026-09-21"), "where and when: {text}");
     assert!(text.contains("    do: Put the step that promotes"), "{text}");
     let unknown = lines.iter().position(|l| l.starts_with("unknown  BSC-C050")).expect("it is unknown");
     let holds = lines.iter().position(|l| l.starts_with("holds ")).expect("others hold");
@@ -108,6 +108,7 @@ fn sarif_points_at_the_line_and_leaves_out_what_holds() {
     assert_eq!(results.len(), 3);
     let place = &of("BSC-C001")["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "dr.md");
+    assert_eq!(place["region"]["startLine"], 21, "where the database is promoted, too late");
     assert_eq!((&of("BSC-C001")["kind"], &of("BSC-C001")["level"]), (&"fail".into(), &"error".into()));
     assert!(of("BSC-C021")["locations"][0].get("physicalLocation").is_none(), "it was seen at an address");
     assert_eq!(of("BSC-C050")["kind"], "open");
