@@ -74,7 +74,7 @@ pub(super) fn rows(sheet: &Sheet<'_>) -> impl Iterator<Item = Row> {
             if item.purpose.is_empty() { "not said".to_owned() } else { item.purpose.clone() },
             words::size(item),
             words::counted(item),
-            format!("{} ({})", item.protection.as_str(), item.why),
+            item.protection.as_str().to_owned(),
         ],
     })
 }
@@ -89,6 +89,11 @@ pub(super) fn found(item: &Item) -> String {
     let each = item.found.iter().map(|f| format!("{}: {}", f.place, words::health(&f.count)));
     let each: Vec<String> = each.collect();
     if each.is_empty() { "not found".to_owned() } else { each.join("; ") }
+}
+
+/// How an asset is protected, and why it counts as that.
+pub(super) fn protected(item: &Item) -> String {
+    format!("{}: {}", item.protection.as_str(), item.why)
 }
 
 /// One piece of evidence: what and where.
@@ -156,6 +161,11 @@ pub(super) fn steps(sheet: &Sheet<'_>, plan: &Move<'_>) -> Vec<StepLine> {
         }
     };
     plan.plan.steps.iter().map(line).collect()
+}
+
+/// What the plan is for.
+pub(super) fn purpose(plan: &Plan) -> String {
+    format!("{} from {} to {}", plan.kind.as_str(), plan.from, plan.to)
 }
 
 /// What the whole plan is expected to cost.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::document::{self, COLUMNS, Sheet};
 use super::escape::xml;
 use super::picture::picture_svg;
+use super::pre_steps::NOTHING;
 use crate::inventory::Item;
 
 const HEAD: &str = "<!DOCTYPE html>
@@ -71,7 +72,8 @@ fn table(out: &mut String, columns: &[&str], rows: impl Iterator<Item = Vec<Stri
 
 fn description(out: &mut String, item: &Item) {
     let (title, found) = (xml(&document::title(item)), xml(&document::found(item)));
-    let _ = writeln!(out, "<details><summary>{title}: {found}</summary>\n<ul>");
+    let protected = xml(&document::protected(item));
+    let _ = writeln!(out, "<details><summary>{title}: {found}</summary>\n<p>{protected}</p>\n<ul>");
     for evidence in &item.evidence {
         let at = evidence.at.map_or_else(String::new, |at| format!(", {at}"));
         let _ = writeln!(out, "<li>{}{at}</li>", xml(&document::told(evidence)));
@@ -81,7 +83,7 @@ fn description(out: &mut String, item: &Item) {
 
 fn pre_steps(out: &mut String, open: &[String]) {
     if open.is_empty() {
-        out.push_str("<p>Nothing is left to do.</p>\n");
+        let _ = writeln!(out, "<p>{NOTHING}</p>");
         return;
     }
     out.push_str("<ul>\n");
@@ -99,8 +101,7 @@ fn steps(out: &mut String, sheet: &Sheet<'_>) {
             return;
         }
     };
-    let (kind, from, to) = (plan.plan.kind.as_str(), &plan.plan.from, &plan.plan.to);
-    let _ = writeln!(out, "<p>A {kind} from {} to {}.</p>", xml(from.as_str()), xml(to.as_str()));
+    let _ = writeln!(out, "<p>A {}.</p>", xml(&document::purpose(plan.plan)));
     let steps = document::steps(sheet, plan);
     let rows = steps.into_iter().enumerate().map(|(index, step)| {
         let number = (index + 1).to_string();

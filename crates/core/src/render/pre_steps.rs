@@ -22,10 +22,20 @@ pub(super) fn open(sheet: &Sheet<'_>) -> Vec<String> {
     let mut open: Vec<String> = Vec::new();
     if let Some(Paper::Written(document)) = sheet.facts.paper.value() {
         let steps = document.plans.iter().flat_map(|plan| &plan.pre_steps);
-        open.extend(steps.filter(|step| !seen_done(step, &seen)).map(|step| step.text.clone()));
+        let theirs = steps.filter(|step| !ours(&step.text) && !seen_done(step, &seen));
+        open.extend(theirs.map(|step| step.text.clone()));
     }
     open.extend(sheet.checked.iter().filter_map(to_do));
     open
+}
+
+/// What is written where nothing is open.
+pub(super) const NOTHING: &str = "Nothing is left to do.";
+
+/// Whether a step came from here: a written document that is read again says nothing of its own by it.
+fn ours(text: &str) -> bool {
+    let code = text.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once('(')).map(|(_, code)| code);
+    text.trim() == NOTHING || code.is_some_and(|code| Code::ALL.iter().any(|known| known.as_str() == code))
 }
 
 fn to_do(one: &Checked) -> Option<String> {

@@ -100,7 +100,7 @@ pub(super) fn span(ms: u64) -> String {
     }
 }
 
-/// What a step does, as one would write it down.
+/// What a step does, as one would write it down: a reader of documents shall find the same intents in it.
 pub(super) fn action(action: &Action) -> String {
     match action {
         Action::Checkpoint { region } => format!("Flush the database of {region}"),
@@ -108,25 +108,31 @@ pub(super) fn action(action: &Action) -> String {
         Action::HoldWrites { region } => format!("Hold writes in {region}"),
         Action::ReleaseWrites { region } => format!("Let writes go on in {region}"),
         Action::SetGate { region, state, .. } => match state {
-            GateState::Closed => format!("Close the gate of {region}"),
+            GateState::Closed => format!("Fence {region}: close its gate"),
             GateState::Local => format!("Open the gate of {region}"),
             GateState::Remote => format!("Let the gate of {region} pass writes on to the other region"),
         },
         Action::ReadEnd { region } => format!("Read where the log of {region} ends"),
         Action::AwaitReplay { region, .. } => format!("Wait until {region} has replayed it all"),
         Action::Commit { active, .. } => format!("Record that {active} is active"),
-        Action::WaitOut { region, .. } => format!("Wait until no keeper of {region} lets a write pass"),
-        Action::StandDown { region, follow } => format!("Make {region} the standby of {follow}"),
+        Action::WaitOut { region, .. } => {
+            format!("Fence {region}: wait until none of its keepers lets a write pass")
+        }
+        Action::StandDown { region, follow } => {
+            format!("Make the old region {region} the standby of {follow}")
+        }
         Action::AwaitShutdownRecord { region, .. } => {
             format!("Wait until {region} has replayed the closing record")
         }
         Action::Promote { region } => format!("Promote the database of {region}"),
-        Action::MoveName { name, from, to, .. } => format!("Point {name} at {to} instead of {from}"),
-        Action::AwaitFollowing { region, .. } => format!("Wait until {region} follows"),
+        Action::MoveName { name, from, to, .. } => format!("Point the name {name} at {to} instead of {from}"),
+        Action::AwaitFollowing { region, .. } => format!("Reinstate {region}: wait until it follows"),
         Action::VerifyWrite { region } => {
-            format!("Write through the front door, and read it back from {region}")
+            format!("Verify that {region} serves: write through the front door, and read it back")
         }
-        Action::ConfirmLost { region } => format!("Confirm from more than one side that {region} is gone"),
+        Action::ConfirmLost { region } => {
+            format!("Make sure, from more than one side, that {region} is gone")
+        }
         Action::ReadFork { region } => format!("Read how far {region} got, and what may be lost"),
         Action::Renumber { region } => format!("Give the history of {region} a timeline of its own"),
         Action::SaveDivergence { region, active } => {
