@@ -76,34 +76,25 @@ fn note_step(case: &mut Case, facts: &Facts, step: &WrittenStep) {
 
 pub(super) fn names_after_database(facts: &Facts, answers: &mut Answers) {
     each_plan(Code::NamesAfterDatabase, facts, answers, |case, facts, _, plan| {
+        let asked = |intent| leaving(plan).any(|step| step.intents.contains(&intent));
+        // whether automatic failover is enough is another check's question: here the order counts
+        let promotion =
+            if asked(Intent::PromoteDatabase) { Intent::PromoteDatabase } else { Intent::AutomaticFailover };
         let mut names: Option<&WrittenStep> = None;
         for step in leaving(plan) {
             for intent in &step.intents {
-                match intent {
-                    Intent::MoveNames => {
-                        note_step(case, facts, step);
-                        names = names.or(Some(step));
-                    }
-                    Intent::PromoteDatabase => {
-                        note_step(case, facts, step);
-                        let Some(first) = names else { return judge(true, "the database is promoted first") };
-                        let (first, then) = (first.line, step.line);
-                        let words = format!(
-                            "names move (line {first}) before the database is promoted (line {then}): users reach a \
-                             database that refuses their writes"
-                        );
-                        return judge(false, words);
-                    }
-                    Intent::Fence
-                    | Intent::HoldWrites
-                    | Intent::Verify
-                    | Intent::Failback
-                    | Intent::Scale { .. }
-                    | Intent::Deploy { .. }
-                    | Intent::Restore
-                    | Intent::Notify
-                    | Intent::AutomaticFailover
-                    | Intent::NameForDatabase => {}
+                if *intent == Intent::MoveNames {
+                    note_step(case, facts, step);
+                    names = names.or(Some(step));
+                } else if *intent == promotion {
+                    note_step(case, facts, step);
+                    let Some(first) = names else { return judge(true, "the database is promoted first") };
+                    let (first, then) = (first.line, step.line);
+                    let words = format!(
+                        "names move (line {first}) before the database is promoted (line {then}): users reach a \
+                         database that refuses their writes"
+                    );
+                    return judge(false, words);
                 }
             }
         }

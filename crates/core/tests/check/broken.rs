@@ -25,7 +25,6 @@ pub fn breaks(code: Code) -> Change {
         Code::ControlSurvives => |f| {
             at(&mut f.control.planes)[0].places = seen(vec![Place::Region(region(HOME))]);
         },
-        // the names-after-database check fails with it: nothing is promoted at all
         Code::AnotherRegion => |f| plan(f).steps[1].intents = vec![Intent::AutomaticFailover],
         Code::RegionsKnown => |f| plan(f).steps[1].zones = vec!["south-2".to_owned()],
         Code::DatabaseNodes => |f| drop(at(&mut orders(&mut f.away).members).pop()),
