@@ -6,10 +6,13 @@
 
 pub mod action;
 pub mod asset;
+pub mod check;
 pub mod decision;
 pub mod document;
 pub mod explain;
+pub mod facts;
 pub mod id;
+pub mod inventory;
 pub mod manifest;
 pub mod observation;
 pub mod operation;
@@ -17,6 +20,7 @@ pub mod plan;
 pub mod planner;
 pub mod ports;
 pub mod position;
+pub mod render;
 pub mod tenure;
 pub mod time;
 pub mod vantage;

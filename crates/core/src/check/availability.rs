@@ -1,0 +1,168 @@
+//! Checks of high availability inside a region.
+
+use std::collections::BTreeSet;
+
+use super::answers::{Answers, Case, Found, judge};
+use super::code::Code;
+use crate::asset::AssetKind;
+use crate::facts::{Compute, Evidence, Fact, Facts, Instance};
+
+/// One may be lost while another is being replaced, and one still works.
+const ENOUGH: usize = 3;
+
+/// Whether enough of them are well. One that was not seen counts for neither side.
+fn enough<'a>(
+    case: &mut Case,
+    what: &str,
+    parts: impl Iterator<Item = (&'a str, &'a Fact<bool>)>,
+) -> Option<Found> {
+    let (mut well, mut unseen) = (0, 0);
+    for (name, fact) in parts {
+        case.note(Evidence::of(&format!("{name} {what}"), fact));
+        match fact.value() {
+            Some(true) => well += 1,
+            Some(false) => {}
+            None => unseen += 1,
+        }
+    }
+    if well < ENOUGH && well + unseen >= ENOUGH {
+        case.lack(format!("{well} are seen {what}, and {unseen} were not observed"));
+    }
+    judge(well + unseen >= ENOUGH, format!("{well} are {what}; wanted are {ENOUGH}"))
+}
+
+pub(super) fn database_nodes(facts: &Facts, answers: &mut Answers) {
+    let kind = AssetKind::Database;
+    answers.each(
+        Code::DatabaseNodes,
+        facts,
+        kind,
+        |r| &r.database,
+        |case, _, database| {
+            let members = case.need("members", &database.members)?;
+            enough(case, "well", members.iter().map(|m| (m.name.as_str(), &m.well)))
+        },
+    );
+}
+
+pub(super) fn cluster_nodes(facts: &Facts, answers: &mut Answers) {
+    let kind = AssetKind::Kubernetes;
+    answers.sides(
+        Code::ClusterNodes,
+        facts,
+        kind,
+        |r| &r.kubernetes,
+        |case, cluster| {
+            let Some(cluster) = cluster else {
+                return judge(false, "there is no such cluster in the region");
+            };
+            let nodes = case.need("nodes", &cluster.nodes)?;
+            enough(case, "ready", nodes.iter().map(|n| (n.name.as_str(), &n.ready)))
+        },
+    );
+}
+
+pub(super) fn instances(facts: &Facts, answers: &mut Answers) {
+    answers.sides(
+        Code::Instances,
+        facts,
+        AssetKind::Compute,
+        |r| &r.compute,
+        |case, group| {
+            let Some(group) = group else { return judge(false, "there is no such group in the region") };
+            let instances = case.need("instances", &group.instances)?;
+            enough(case, "alive", instances.iter().map(|i| (i.name.as_str(), &i.alive)))
+        },
+    );
+}
+
+pub(super) fn spread(facts: &Facts, answers: &mut Answers) {
+    answers.each(
+        Code::Spread,
+        facts,
+        AssetKind::Compute,
+        |r| &r.compute,
+        |case, _, group| {
+            let instances = case.need("instances", &group.instances)?;
+            if instances.len() < 2 {
+                return judge(false, format!("it has {} instances: they can't be spread", instances.len()));
+            }
+            let (mut zones, mut subnets) = (BTreeSet::new(), BTreeSet::new());
+            for instance in instances {
+                zones.extend(case.need(&format!("{} zone", instance.name), &instance.zone));
+                subnets.extend(case.need(&format!("{} subnet", instance.name), &instance.subnet));
+            }
+            let unseen =
+                |fact: fn(&Instance) -> &Fact<String>| instances.iter().any(|i| fact(i).value().is_none());
+            // an instance that was not seen may be in the second zone
+            let one_zone = zones.len() < 2 && !unseen(|i| &i.zone);
+            let one_subnet = subnets.len() < 2 && !unseen(|i| &i.subnet);
+            let words = format!("its instances are in {} zones and {} subnets", zones.len(), subnets.len());
+            judge(!one_zone && !one_subnet, words)
+        },
+    );
+}
+
+pub(super) fn load_balancers(facts: &Facts, answers: &mut Answers) {
+    let kind = AssetKind::LoadBalancer;
+    answers.pairs(
+        Code::LoadBalancers,
+        facts,
+        kind,
+        |r| &r.load_balancer,
+        |case, home, away| {
+            for (region, side) in facts.regions().into_iter().zip([home, away]) {
+                match side {
+                    Some(balancer) => {
+                        case.need(&format!("{} listens on", region.name), &balancer.listeners);
+                    }
+                    None => return judge(false, format!("{} has no such load balancer", region.name)),
+                }
+            }
+            judge(true, "both regions have it")
+        },
+    );
+}
+
+pub(super) fn targets(facts: &Facts, answers: &mut Answers) {
+    let kind = AssetKind::LoadBalancer;
+    answers.each(
+        Code::Targets,
+        facts,
+        kind,
+        |r| &r.load_balancer,
+        |case, region, balancer| {
+            let targets = *case.need("targets", &balancer.targets)?;
+            let serves = case.need("serves", &balancer.serves)?;
+            let Some(groups) = region.compute.value() else {
+                case.lack(format!("the instances of {} were not observed", region.name));
+                return None;
+            };
+            let Some(group) = groups.get(serves) else {
+                return judge(false, format!("it serves {serves}, and {} has no such group", region.name));
+            };
+            let wanted = case.need("instances", &group.instances).map(Vec::len)?;
+            let words = format!(
+                "{} of {wanted} instances are attached, {} are healthy",
+                targets.attached, targets.healthy
+            );
+            let all = |count: u32| usize::try_from(count).is_ok_and(|count| count >= wanted);
+            judge(wanted > 0 && all(targets.attached) && all(targets.healthy), words)
+        },
+    );
+}
+
+/// The sizes, images or whatever else the instances of a group have; none if one was not seen.
+pub(super) fn all_of<'a>(
+    case: &mut Case,
+    group: &'a Compute,
+    what: &str,
+    pick: fn(&Instance) -> &Fact<String>,
+) -> Option<BTreeSet<&'a String>> {
+    let instances = case.need("instances", &group.instances)?;
+    let mut values = BTreeSet::new();
+    for instance in instances {
+        values.insert(case.need(&format!("{} {what}", instance.name), pick(instance))?);
+    }
+    Some(values)
+}

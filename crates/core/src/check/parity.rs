@@ -1,0 +1,139 @@
+//! Checks that both regions are alike.
+
+use std::collections::BTreeSet;
+
+use super::answers::{Answers, Found, judge};
+use super::availability::all_of;
+use super::cidr::{self, Range};
+use super::code::Code;
+use crate::asset::AssetKind;
+use crate::facts::told;
+use crate::facts::{Fact, Facts, Instance};
+
+fn instances_alike(
+    code: Code,
+    facts: &Facts,
+    answers: &mut Answers,
+    what: &str,
+    pick: fn(&Instance) -> &Fact<String>,
+) {
+    answers.compare(
+        code,
+        facts,
+        AssetKind::Compute,
+        |r| &r.compute,
+        |case, home, away| {
+            let left = all_of(case, home, what, pick);
+            let right = all_of(case, away, what, pick);
+            let (left, right) = (left?, right?);
+            if left.is_empty() || right.is_empty() {
+                case.lack("one side has no instances: there is nothing to compare");
+                return None;
+            }
+            judge(left == right, format!("{what}: {} and {}", told::list(&left), told::list(&right)))
+        },
+    );
+}
+
+pub(super) fn sizes(facts: &Facts, answers: &mut Answers) {
+    instances_alike(Code::Sizes, facts, answers, "size", |i| &i.size);
+}
+
+pub(super) fn images(facts: &Facts, answers: &mut Answers) {
+    instances_alike(Code::Images, facts, answers, "image", |i| &i.image);
+}
+
+pub(super) fn key_pairs(facts: &Facts, answers: &mut Answers) {
+    answers.pairs(
+        Code::KeyPairs,
+        facts,
+        AssetKind::KeyPair,
+        |r| &r.key_pair,
+        |case, home, away| {
+            let (Some(home), Some(away)) = (home, away) else {
+                return judge(false, "it is in one region only");
+            };
+            let left = case.need("home fingerprint", &home.fingerprint);
+            let right = case.need("away fingerprint", &away.fingerprint);
+            let (left, right) = (left?, right?);
+            judge(left == right, format!("fingerprints: {left} and {right}"))
+        },
+    );
+}
+
+pub(super) fn secrets(facts: &Facts, answers: &mut Answers) {
+    answers.ask(Code::Secrets, facts.site.as_str(), |case| {
+        let [here, there] = facts.regions();
+        let left = case.need(&format!("{} secrets", here.name), &here.secrets);
+        let right = case.need(&format!("{} secrets", there.name), &there.secrets);
+        let (left, right) = (left?, right?);
+        let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+        let differ: Vec<&String> = names.into_iter().filter(|n| left.get(*n) != right.get(*n)).collect();
+        judge(
+            differ.is_empty(),
+            format!("secrets that differ or are in one region only: {}", told::list(differ)),
+        )
+    });
+}
+
+pub(super) fn rules(facts: &Facts, answers: &mut Answers) {
+    answers.ask(Code::Rules, facts.site.as_str(), |case| {
+        let [here, there] = facts.regions();
+        let left = case.need(&format!("{} rules", here.name), &here.network.rules);
+        let right = case.need(&format!("{} rules", there.name), &there.network.rules);
+        let (left, right) = (left?, right?);
+        judge(left == right, format!("digests of the rules: {left} and {right}"))
+    });
+}
+
+pub(super) fn quotas(facts: &Facts, answers: &mut Answers) {
+    answers.ask(Code::Quotas, facts.site.as_str(), |case| {
+        let [here, there] = facts.regions();
+        let left = case.need(&format!("{} quotas", here.name), &here.network.quotas);
+        let right = case.need(&format!("{} quotas", there.name), &there.network.quotas);
+        for (region, limits, uses) in [(here, left, right), (there, right, left)] {
+            let (Some(limits), Some(uses)) = (limits, uses) else { continue };
+            for (name, quota) in uses {
+                let Some(limit) = limits.get(name).map(|q| q.limit) else {
+                    case.lack(format!("{name} in {}: not observed", region.name));
+                    continue;
+                };
+                if limit < quota.used {
+                    let used = quota.used;
+                    return judge(
+                        false,
+                        format!("{} allows {limit} of {name}; the other uses {used}", region.name),
+                    );
+                }
+            }
+        }
+        judge(true, "each region allows what the other uses")
+    });
+}
+
+pub(super) fn address_ranges(facts: &Facts, answers: &mut Answers) {
+    answers.ask(Code::AddressRanges, facts.site.as_str(), |case| {
+        let mut sides: Vec<Vec<Range>> = Vec::new();
+        for region in facts.regions() {
+            let mut ranges = Vec::new();
+            for text in
+                case.need(&format!("{} ranges", region.name), &region.network.ranges).into_iter().flatten()
+            {
+                match Range::parse(text) {
+                    Some(range) => ranges.push(range),
+                    None => case.lack(format!("{text:?} in {} is no address range", region.name)),
+                }
+            }
+            sides.push(ranges);
+        }
+        let [home, away] = sides.as_slice() else { return None };
+        overlap(home, away)
+    });
+}
+
+fn overlap(home: &[Range], away: &[Range]) -> Option<Found> {
+    match cidr::first_overlap(home, away) {
+        Some((left, right)) => judge(false, format!("{left} and {right} overlap")),
+        None => judge(true, "no range is in both"),
+    }
+}

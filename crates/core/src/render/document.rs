@@ -1,0 +1,177 @@
+//! What the document says, before it is written as Markdown or HTML.
+
+use std::collections::BTreeMap;
+
+use super::{pre_steps, words};
+use crate::check::Checked;
+use crate::facts::{Evidence, Fact, Facts};
+use crate::id::StepId;
+use crate::inventory::Item;
+use crate::plan::{Kind, Plan};
+use crate::time::Timestamp;
+
+/// Everything a document is written from.
+#[derive(Debug, Clone)]
+pub struct Sheet<'a> {
+    /// What was seen.
+    pub facts: &'a Facts,
+    /// The inventory of those facts.
+    pub items: &'a [Item],
+    /// The checks of those facts.
+    pub checked: &'a [Checked],
+    /// How the site would be moved; or why no plan can be made now.
+    pub plan: Result<Move<'a>, &'a str>,
+    /// When it was last moved, in earnest or for practice; none if it never was.
+    pub rehearsal: Option<Rehearsal>,
+    /// When the last fact was seen.
+    pub at: Timestamp,
+}
+
+/// A plan, and how long its steps take.
+#[derive(Debug, Clone)]
+pub struct Move<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What is known of its steps' durations.
+    pub timings: &'a BTreeMap<StepId, Timing>,
+}
+
+/// How long a step takes, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// As it is expected.
+    pub predicted_ms: Option<u64>,
+    /// As it was measured the last time.
+    pub measured_ms: Option<u64>,
+}
+
+/// The last time the site was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub kind: Kind,
+    /// What came of it, in a few words.
+    pub outcome: String,
+    /// How long users were without the site, in milliseconds; none if that was not measured.
+    pub down_ms: Option<u64>,
+}
+
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) cells: [String; 5],
+}
+
+/// The table's columns.
+pub(super) const COLUMNS: [&str; 5] = ["Asset", "Purpose", "Size", "Qty", "DR"];
+
+/// A row of the table for each asset.
+pub(super) fn rows(sheet: &Sheet<'_>) -> impl Iterator<Item = Row> {
+    sheet.items.iter().map(|item| Row {
+        cells: [
+            title(item),
+            if item.purpose.is_empty() { "not said".to_owned() } else { item.purpose.clone() },
+            words::size(item),
+            words::counted(item),
+            item.protection.as_str().to_owned(),
+        ],
+    })
+}
+
+/// What an asset is called.
+pub(super) fn title(item: &Item) -> String {
+    format!("{} {}", words::kind(item.kind), item.name)
+}
+
+/// How many of an asset are there and well, in each place.
+pub(super) fn found(item: &Item) -> String {
+    let each = item.found.iter().map(|f| format!("{}: {}", f.place, words::health(&f.count)));
+    let each: Vec<String> = each.collect();
+    if each.is_empty() { "not found".to_owned() } else { each.join("; ") }
+}
+
+/// How an asset is protected, and why it counts as that.
+pub(super) fn protected(item: &Item) -> String {
+    format!("{}: {}", item.protection.as_str(), item.why)
+}
+
+/// One piece of evidence: what and where.
+pub(super) fn told(evidence: &Evidence) -> String {
+    format!("{} ({})", evidence.what, evidence.from)
+}
+
+/// What is not yet done.
+pub(super) fn pre_steps(sheet: &Sheet<'_>) -> Vec<String> {
+    pre_steps::open(sheet)
+}
+
+/// What is promised, each with its words.
+pub(super) fn promises(sheet: &Sheet<'_>) -> [(&'static str, String); 3] {
+    let promise = &sheet.facts.promise;
+    let time = |fact: &Fact<Option<u64>>| match (fact.value(), fact.answer.why_not()) {
+        (Some(Some(ms)), _) => words::span(*ms),
+        (Some(None), _) => "none is set".to_owned(),
+        (None, why) => format!("not observed: {}", why.unwrap_or_default()),
+    };
+    [("Owner", owner(sheet)), ("RPO", time(&promise.rpo_ms)), ("RTO", time(&promise.rto_ms))]
+}
+
+fn owner(sheet: &Sheet<'_>) -> String {
+    let owner = &sheet.facts.promise.owner;
+    match (owner.value(), owner.answer.why_not()) {
+        (Some(Some(name)), _) => name.clone(),
+        (Some(None), _) => "nobody is named".to_owned(),
+        (None, why) => format!("not observed: {}", why.unwrap_or_default()),
+    }
+}
+
+/// The last rehearsal in words.
+pub(super) fn rehearsal(sheet: &Sheet<'_>) -> String {
+    let Some(last) = &sheet.rehearsal else { return "never".to_owned() };
+    let down = last
+        .down_ms
+        .map_or_else(String::new, |ms| format!(", users were without the site for {}", words::span(ms)));
+    format!("{}, {}, {}{down}", last.at, last.kind.as_str(), last.outcome)
+}
+
+/// A step of the real plan.
+pub(super) struct StepLine {
+    pub(super) does: String,
+    pub(super) why: String,
+    pub(super) owner: String,
+    pub(super) bound: String,
+    pub(super) predicted: String,
+    pub(super) measured: String,
+}
+
+/// The steps of the real plan.
+pub(super) fn steps(sheet: &Sheet<'_>, plan: &Move<'_>) -> Vec<StepLine> {
+    let owner = owner(sheet);
+    let time = |ms: Option<u64>| ms.map_or_else(|| "never".to_owned(), words::span);
+    let line = |step: &crate::plan::Step| {
+        let timing = plan.timings.get(&step.id).copied().unwrap_or_default();
+        StepLine {
+            does: words::action(&step.action),
+            why: step.why.clone(),
+            owner: owner.clone(),
+            bound: words::span(step.bound_ms),
+            predicted: timing.predicted_ms.map_or_else(|| "unknown".to_owned(), words::span),
+            measured: time(timing.measured_ms),
+        }
+    };
+    plan.plan.steps.iter().map(line).collect()
+}
+
+/// What the plan is for.
+pub(super) fn purpose(plan: &Plan) -> String {
+    format!("{} from {} to {}", plan.kind.as_str(), plan.from, plan.to)
+}
+
+/// What the whole plan is expected to cost.
+pub(super) fn prediction(plan: &Plan) -> String {
+    let pause = plan.prediction.write_pause_ms;
+    let pause =
+        pause.map_or_else(|| "for an unknown time".to_owned(), |ms| format!("for {}", words::span(ms)));
+    format!("writes wait {pause}: {}", plan.prediction.basis)
+}

@@ -1,0 +1,73 @@
+//! The document in the shape that teams write it in, as Markdown.
+
+use std::fmt::Write as _;
+
+use super::document::{self, COLUMNS, Sheet};
+use super::escape::markdown as md;
+use super::matches::{LAST_REHEARSAL, OBSERVED, PREDICTED};
+use super::pre_steps::NOTHING;
+
+/// The whole document. Two that differ in dates and measured times alone match (`document_matches`).
+#[must_use]
+pub fn document_markdown(sheet: &Sheet<'_>) -> String {
+    let mut out = String::from("# Infrastructure\n\n## AWS Zones\n\n");
+    for region in sheet.facts.regions() {
+        let _ = writeln!(out, "- {}", region.name);
+    }
+    out.push_str("\n## Servers and Clusters\n\n### Table 1.1 Summary\n\n");
+    let _ = writeln!(out, "| {} |\n|{}", COLUMNS.join(" | "), " --- |".repeat(COLUMNS.len()));
+    for row in document::rows(sheet) {
+        let _ = writeln!(out, "| {} |", row.cells.map(|cell| md(&cell)).join(" | "));
+    }
+    out.push_str("\n### Descriptions\n");
+    for item in sheet.items {
+        let (title, protected) = (md(&document::title(item)), md(&document::protected(item)));
+        let _ = write!(out, "\n{title} ({protected}). Found in {}.", md(&document::found(item)));
+        let seen: Vec<String> = item.evidence.iter().map(|e| md(&document::told(e))).collect();
+        let _ = writeln!(out, " Seen: {}.", seen.join("; "));
+    }
+    facts_of_the_plan(&mut out, sheet);
+    out.push_str("\n## DR Plan\n\n### Pre-Steps\n\n");
+    let open = document::pre_steps(sheet);
+    if open.is_empty() {
+        let _ = writeln!(out, "{NOTHING}");
+    }
+    for step in open {
+        let _ = writeln!(out, "- [ ] {}", md(&step));
+    }
+    out.push_str("\n## Steps\n\n");
+    steps(&mut out, sheet);
+    out
+}
+
+/// What is said of the plan as a whole. It stands among the descriptions: under "Steps" a reader takes each line for
+/// a step.
+fn facts_of_the_plan(out: &mut String, sheet: &Sheet<'_>) {
+    out.push('\n');
+    for (what, words) in document::promises(sheet) {
+        let _ = writeln!(out, "- {what}: {}", md(&words));
+    }
+    if let Ok(plan) = &sheet.plan {
+        let _ = writeln!(out, "- Plan: {}", md(&document::purpose(plan.plan)));
+        let _ = writeln!(out, "- {PREDICTED}{}", md(&document::prediction(plan.plan)));
+    }
+    let _ = writeln!(out, "- {LAST_REHEARSAL}{}", md(&document::rehearsal(sheet)));
+    let _ = writeln!(out, "- {OBSERVED}{}", sheet.at);
+}
+
+/// The steps of the real plan, one a line. Why each is there stands on the page, not here: a reader would take those
+/// words for what the step asks.
+fn steps(out: &mut String, sheet: &Sheet<'_>) {
+    let plan = match &sheet.plan {
+        Ok(plan) => plan,
+        Err(why) => {
+            let _ = writeln!(out, "No plan can be made: {}", md(why));
+            return;
+        }
+    };
+    for (index, step) in document::steps(sheet, plan).iter().enumerate() {
+        let (does, owner) = (md(&step.does), md(&step.owner));
+        let _ = write!(out, "{}. {does}. Owner: {owner}. At most {}. ", index + 1, step.bound);
+        let _ = writeln!(out, "{PREDICTED}{}. Last measured: {}.", step.predicted, step.measured);
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether a committed document still says what is seen.
+//!
+//! Dates, measured times and what is predicted from them are left out of the comparison, and so is white space: a
+//! document does not go stale by standing still. Linear in the number of lines.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// What a line about the last rehearsal begins with; the rest of it is not compared.
+pub(super) const LAST_REHEARSAL: &str = "Last rehearsal: ";
+/// What the line with the date begins with; the rest of it is not compared.
+pub(super) const OBSERVED: &str = "Observed: ";
+/// Where predicted and measured times begin, in a step's line and in the plan's; the rest is not compared.
+pub(super) const PREDICTED: &str = "Predicted: ";
+
+/// One way in which a committed document differs from a fresh one. Lines count from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// The committed document says what is no longer so.
+    Stale {
+        /// Its line.
+        line: usize,
+        /// What it says.
+        text: String,
+    },
+    /// The committed document does not say what is so.
+    Missing {
+        /// The line of the fresh document.
+        line: usize,
+        /// What that says.
+        text: String,
+    },
+    /// Both say the same in another order, from this line on.
+    Moved {
+        /// The committed document's line.
+        line: usize,
+        /// What it says.
+        text: String,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Stale { line, text } => write!(f, "line {line} no longer holds: {text}"),
+            Difference::Missing { line, text } => write!(f, "missing (line {line} of the fresh one): {text}"),
+            Difference::Moved { line, text } => write!(f, "line {line} stands in another place now: {text}"),
+        }
+    }
+}
+
+/// Every difference, what is stale first; empty if they match.
+#[must_use]
+pub fn document_matches(committed: &str, fresh: &str) -> Vec<Difference> {
+    let (old, new) = (settled(committed), settled(fresh));
+    let mut differences = Vec::new();
+    for (line, text) in without(&old, &new) {
+        differences.push(Difference::Stale { line, text: text.to_owned() });
+    }
+    for (line, text) in without(&new, &old) {
+        differences.push(Difference::Missing { line, text: text.to_owned() });
+    }
+    if differences.is_empty() {
+        let moved = old.iter().zip(&new).find(|((_, a), (_, b))| a != b);
+        differences
+            .extend(moved.map(|((line, text), _)| Difference::Moved { line: *line, text: text.clone() }));
+    }
+    differences
+}
+
+/// The lines of one that the other has not, or not so often.
+fn without<'a>(one: &'a [(usize, String)], other: &[(usize, String)]) -> Vec<(usize, &'a str)> {
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for (_, text) in other {
+        *left.entry(text).or_default() += 1;
+    }
+    let mut lacking = Vec::new();
+    for (line, text) in one {
+        match left.get_mut(text.as_str()) {
+            Some(times) if *times > 0 => *times -= 1,
+            Some(_) | None => lacking.push((*line, text.as_str())),
+        }
+    }
+    lacking
+}
+
+/// The lines that say something, without what is not compared.
+fn settled(text: &str) -> Vec<(usize, String)> {
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    lines.map(|(index, line)| (index + 1, settle(line))).filter(|(_, line)| !line.is_empty()).collect()
+}
+
+fn settle(line: &str) -> String {
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    // a table's rule may be drawn with any number of dashes
+    if !line.is_empty() && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ')) {
+        return format!("table rule of {}", line.matches('|').count());
+    }
+    let bare = line.strip_prefix("- ").unwrap_or(&line);
+    for marker in [LAST_REHEARSAL, OBSERVED, PREDICTED] {
+        if bare.starts_with(marker) {
+            return marker.to_owned();
+        }
+    }
+    let step = line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    match line.rfind(PREDICTED) {
+        Some(end) if step => line[..end].to_owned(),
+        Some(_) | None => line,
+    }
+}

@@ -1,0 +1,27 @@
+//! Writers: answers of checks as text, JSON, SARIF and JUnit; the document as Markdown and HTML.
+//!
+//! Invariant: everything that comes from outside (names, words of a document, an error's text) is escaped for
+//! where it lands. Equal facts give equal text. What is left out: writing to files, and colours.
+
+mod document;
+mod escape;
+mod html;
+mod json;
+mod junit;
+mod markdown;
+mod matches;
+mod picture;
+mod pre_steps;
+mod sarif;
+mod text;
+mod words;
+
+pub use document::{Move, Rehearsal, Sheet, Timing};
+pub use html::document_html;
+pub use json::checks_json;
+pub use junit::checks_junit;
+pub use markdown::document_markdown;
+pub use matches::{Difference, document_matches};
+pub use picture::picture_svg;
+pub use sarif::checks_sarif;
+pub use text::checks_text;

@@ -1,0 +1,53 @@
+//! Answers of checks for a person at a terminal.
+
+use std::fmt::Write as _;
+
+use super::escape::plain;
+use crate::check::{Answer, Checked, Code};
+
+/// What fails first, then what is unknown, then what holds, each by its code; at last the sums.
+#[must_use]
+pub fn checks_text(checked: &[Checked]) -> String {
+    let mut out = String::new();
+    for answer in [Answer::Fails, Answer::Unknown] {
+        let mut last: Option<Code> = None;
+        for one in checked.iter().filter(|c| c.answer == answer) {
+            if last != Some(one.code) {
+                heading(&mut out, answer, one.code);
+                last = Some(one.code);
+            }
+            entry(&mut out, one);
+        }
+    }
+    let mut held: Vec<(Code, usize)> = Vec::new();
+    for one in checked.iter().filter(|c| c.answer == Answer::Holds) {
+        match held.last_mut() {
+            Some((code, times)) if *code == one.code => *times += 1,
+            Some(_) | None => held.push((one.code, 1)),
+        }
+    }
+    for (code, times) in held {
+        let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+        let _ = writeln!(out, "{:<8} {} {}{times}", Answer::Holds.as_str(), code.as_str(), code.title());
+    }
+    let count = |answer| checked.iter().filter(|c| c.answer == answer).count();
+    let sums =
+        [Answer::Holds, Answer::Fails, Answer::Unknown].map(|a| format!("{} {}", count(a), a.as_str()));
+    let _ = writeln!(out, "{}", sums.join(", "));
+    out
+}
+
+fn heading(out: &mut String, answer: Answer, code: Code) {
+    let (name, severity) = (code.as_str(), code.severity().as_str());
+    let _ = writeln!(out, "{:<8} {name} {} [{severity}]", answer.as_str(), code.title());
+}
+
+fn entry(out: &mut String, one: &Checked) {
+    let _ = writeln!(out, "  {}: {}", plain(&one.subject), plain(&one.message));
+    for evidence in &one.evidence {
+        let at = evidence.at.map_or_else(String::new, |at| format!(", {at}"));
+        let _ =
+            writeln!(out, "    seen: {} ({}{at})", plain(&evidence.what), plain(&evidence.from.to_string()));
+    }
+    let _ = writeln!(out, "    do: {}", plain(&one.remedy));
+}
