@@ -59,6 +59,29 @@ codes! {
     TooLarge = "BSC-I001", Error;
     /// The input is not what it was taken for.
     Unreadable = "BSC-I002", Error;
+
+    /// A state or plan of a format that is not read.
+    TerraformFormat = "BSC-I050", Error;
+    /// Terraform's own state file.
+    TerraformRawState = "BSC-I051", Error;
+    /// A part of a state, plan or code is not of its shape.
+    TerraformShape = "BSC-I052", Error;
+    /// Code that does not parse.
+    TerraformSyntax = "BSC-I053", Error;
+    /// A module hides what it makes.
+    TerraformModule = "BSC-I054", Warning;
+    /// The region of assets is not told.
+    TerraformNoRegion = "BSC-I055", Warning;
+    /// The number of an asset is not told.
+    TerraformNoCount = "BSC-I056", Warning;
+    /// The same resource stands twice.
+    TerraformTwice = "BSC-I057", Warning;
+    /// A file is not read.
+    TerraformNotRead = "BSC-I058", Warning;
+    /// Resources of a type of which nothing is kept.
+    TerraformUnknownType = "BSC-I059", Note;
+    /// Blocks that make nothing.
+    TerraformIdle = "BSC-I060", Note;
 }
 
 impl Finding {
