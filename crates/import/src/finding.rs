@@ -82,6 +82,24 @@ codes! {
     TerraformUnknownType = "BSC-I059", Note;
     /// Blocks that make nothing.
     TerraformIdle = "BSC-I060", Note;
+    /// Not two regions are named.
+    SiteZones = "BSC-I061", Warning;
+    /// A number that a manifest can't have.
+    SiteNumber = "BSC-I062", Warning;
+    /// A database that is not PostgreSQL.
+    SiteEngine = "BSC-I063", Warning;
+    /// An asset is in the document, but not in the code.
+    SiteOnlyInDocument = "BSC-I070", Warning;
+    /// An asset is in the code, but not in the document.
+    SiteOnlyInCode = "BSC-I071", Warning;
+    /// The document and the code say different numbers.
+    SiteNumberDiffers = "BSC-I072", Warning;
+    /// The document and the code say different sizes.
+    SiteSizeDiffers = "BSC-I073", Warning;
+    /// Only one of the document and the code names a region.
+    SiteZoneDiffers = "BSC-I074", Warning;
+    /// Whether the document and the code differ can't be told.
+    SiteNotComparable = "BSC-I075", Note;
 }
 
 impl Finding {

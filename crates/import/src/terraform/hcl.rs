@@ -1,24 +1,19 @@
 //! `.tf` files: the blocks of one root, which is a folder.
 //!
-//! hcl-edit reads the language and refuses what is nested deeper than 64 levels. What it reads is resolved by
-//! [`super::resolve`]; the rest is unknown. A variable's default counts as its value unless `terraform.tfvars` or a
+//! What [`super::source`] has parsed is resolved by [`super::resolve`]; the rest is unknown. A variable's default counts as its value unless `terraform.tfvars` or a
 //! `*.auto.tfvars` of the folder gives another; what a command line or the environment gave is not seen.
 
 use std::collections::{HashMap, HashSet};
 
-use hcl_edit::Span as _;
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body, Structure};
+use hcl_edit::structure::{Block, Structure};
 
 use super::model::{Backend, Declared, Known, ModuleCall, Noted, Place};
 use super::resolve::{Scope, Variable};
+use super::source::File;
 use super::tally::{Raw, Tally};
 use super::value::Value;
-use crate::{Code, Finding, MAX_BYTES};
-
-/// How many attributes a file may have: hcl-edit looks each key of an object up among those before it, so that
-/// one object of this many keys takes seconds. 10,000 resources of ten attributes have as many.
-const MAX_KEYS: usize = 100_000;
+use crate::Code;
 
 /// Read one file as a root of its own. What is wrong with it is in the findings.
 #[must_use]
@@ -29,64 +24,6 @@ pub fn read(name: &str, bytes: &[u8]) -> Declared {
             let findings = vec![Noted { file: name.to_owned(), finding }];
             Declared { findings, ..Declared::default() }
         }
-    }
-}
-
-/// A file that was parsed.
-pub(super) struct File {
-    pub name: String,
-    body: Body,
-    /// Where its lines end.
-    ends: Vec<usize>,
-}
-
-impl File {
-    pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Self, Finding> {
-        const SPLIT: &str = "split the file";
-        if bytes.len() > MAX_BYTES {
-            let message = format!("{} bytes; at most {MAX_BYTES} are read", bytes.len());
-            return Err(Finding::new(Code::TooLarge, 0, message, SPLIT));
-        }
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            let remedy = "save it as UTF-8, which is what Terraform reads";
-            return Err(Finding::new(Code::Unreadable, 0, "it is not UTF-8", remedy));
-        };
-        let keys = bytes.iter().filter(|b| matches!(b, b'=' | b':')).count();
-        if keys > MAX_KEYS {
-            let message = format!("{keys} equals signs and colons; at most {MAX_KEYS} are read");
-            return Err(Finding::new(Code::TooLarge, 0, message, SPLIT));
-        }
-        let body = hcl_edit::parser::parse_body(text).map_err(|error| {
-            // The error's own text shows the line, which may hold a secret: only what was expected is told.
-            let (line, message) = (error.location().line(), error.message());
-            if message.contains("nesting depth") || message.contains("chained binary operators") {
-                return Finding::new(
-                    Code::TooLarge,
-                    line,
-                    format!("it is nested too deep: {message}"),
-                    SPLIT,
-                );
-            }
-            let message = format!("not Terraform's language: {message}");
-            Finding::new(
-                Code::TerraformSyntax,
-                line,
-                message,
-                "mend it: `terraform validate` shows the place",
-            )
-        })?;
-        let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at).collect();
-        Ok(File { name: name.to_owned(), body, ends })
-    }
-
-    fn place(&self, block: &Block) -> Place {
-        let at = block.span().map_or(0, |span| span.start);
-        Place { file: self.name.clone(), line: self.ends.partition_point(|end| *end < at) + 1 }
-    }
-
-    fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.body.iter().filter_map(Structure::as_block)
     }
 }
 
@@ -102,9 +39,9 @@ pub(super) fn root(name: &str, files: &[File], variables: &[File]) -> Declared {
         addresses: HashSet::new(),
     };
     for file in files {
-        for structure in &file.body {
+        for (structure, place) in file.structures() {
             match structure {
-                Structure::Block(block) => reader.block(file, block),
+                Structure::Block(block) => reader.block(block, place),
                 Structure::Attribute(_) => reader.tally.idle("attributes outside of any block"),
             }
         }
@@ -139,7 +76,7 @@ fn scope<'a>(files: &'a [File], given: &'a [File]) -> Scope<'a> {
             _ => {}
         }
     }
-    for attribute in given.iter().flat_map(|file| file.body.attributes()) {
+    for attribute in given.iter().flat_map(File::attributes) {
         // Terraform ignores values of variables that are not declared.
         if let Some(variable) = scope.variables.get_mut(attribute.key.as_str()) {
             variable.value = Some(&attribute.value);
@@ -182,12 +119,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn block(&mut self, file: &File, block: &Block) {
-        let place = file.place(block);
+    fn block(&mut self, block: &Block, place: Place) {
         match (block.ident.as_str(), label(block, 0), label(block, 1)) {
             ("resource", Some(type_name), Some(name)) => self.resource(type_name, name, block, place),
             ("module", Some(name), _) => self.module(name, block, place),
-            ("terraform", ..) => self.backend(block, file),
+            ("terraform", ..) => self.backend(block, &place),
             ("variable" | "locals" | "provider", ..) => {}
             ("data", ..) => self.tally.idle("data sources"),
             ("output", ..) => self.tally.idle("outputs"),
@@ -241,7 +177,7 @@ impl Reader<'_> {
         self.declared.modules.push(ModuleCall { root: self.root.to_owned(), address, source, place });
     }
 
-    fn backend(&mut self, block: &Block, file: &File) {
+    fn backend(&mut self, block: &Block, place: &Place) {
         for inner in block.body.blocks() {
             let kind = match (inner.ident.as_str(), label(inner, 0)) {
                 ("backend", Some(kind)) => kind,
@@ -254,7 +190,7 @@ impl Reader<'_> {
                 kind: kind.to_owned(),
                 bucket: values.text("bucket"),
                 region: values.text("region"),
-                place: file.place(inner),
+                place: place.clone(),
             });
         }
     }

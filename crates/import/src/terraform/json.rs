@@ -275,7 +275,7 @@ fn provider_region(region: &Json, variables: &Json) -> Known<String> {
         return Known::unknown("its provider has no region in the plan");
     };
     let value = name.strip_prefix("var.").and_then(|name| variables[name]["value"].as_str());
-    match value.filter(|value| super::mapping::is_region(value)) {
+    match value.filter(|value| super::region::is_region(value)) {
         Some(value) => Known::Is(value.to_owned()),
         None => Known::unknown(format!("its provider's region comes from {name}")),
     }

@@ -7,7 +7,7 @@
 use bascule_core::asset::AssetKind;
 
 use super::facts::{Facts, May, Record, Rule};
-use super::model::{GLOBAL, Known};
+use super::model::Known;
 use super::value::Value;
 
 /// What a type is.
@@ -32,53 +32,6 @@ pub(super) fn map(type_name: &str, v: &Value) -> Option<Mapped> {
         || type_name.starts_with("github_")
         || type_name == "aws_rds_global_cluster";
     Some(Mapped { kind, global, facts })
-}
-
-/// Where a resource is, from its own attributes; none if they do not say.
-pub(super) fn own_region(v: &Value) -> Option<Known<String>> {
-    for key in ["region", "arn", "availability_zone"] {
-        match (key, v.get(key)) {
-            ("region", Value::Text(text)) => return Some(Known::Is(text.clone())),
-            ("region", Value::Unknown(why)) if matches!(v, Value::Map(_)) => {
-                return Some(Known::unknown(format!("region: {why}")));
-            }
-            // arn:partition:service:region:account:resource; the region of what is global is empty.
-            ("arn", Value::Text(text)) => {
-                if let Some(region) =
-                    text.split(':').nth(3).filter(|r| text.starts_with("arn:") && !r.is_empty())
-                {
-                    return Some(Known::Is(region.to_owned()));
-                }
-            }
-            ("availability_zone", Value::Text(text)) => {
-                if let Some(region) = zone_region(text) {
-                    return Some(Known::Is(region.to_owned()));
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The region of an availability zone: `us-east-2a` is in `us-east-2`.
-pub(crate) fn zone_region(zone: &str) -> Option<&str> {
-    let region = zone.strip_suffix(|c: char| c.is_ascii_lowercase())?;
-    is_region(region).then_some(region)
-}
-
-/// Whether a text has the shape of a region: `us-east-2`, `us-gov-west-1`.
-pub(crate) fn is_region(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let first = parts.next().is_some_and(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_lowercase()));
-    let rest: Vec<&str> = parts.collect();
-    let Some((number, words)) = rest.split_last() else { return false };
-    let word = |w: &&str| (2..=12).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_lowercase());
-    first
-        && number.len() == 1
-        && number.bytes().all(|b| b.is_ascii_digit())
-        && (1..=3).contains(&words.len())
-        && words.iter().all(word)
 }
 
 type Found = Option<(Option<AssetKind>, Facts)>;
@@ -530,12 +483,4 @@ fn watches(chart: &str) -> bool {
     ["prometheus", "grafana", "loki", "mimir", "tempo", "thanos", "victoria-metrics", "datadog"]
         .iter()
         .any(|name| chart.contains(name))
-}
-
-/// The region of a resource that its own attributes do not place.
-pub(super) fn region(v: &Value, global: bool, provider: impl FnOnce() -> Known<String>) -> Known<String> {
-    if global {
-        return Known::Is(GLOBAL.to_owned());
-    }
-    own_region(v).unwrap_or_else(provider)
 }

@@ -10,11 +10,14 @@ pub mod hcl;
 pub mod json;
 mod mapping;
 mod model;
+mod region;
 mod resolve;
 mod roots;
+mod source;
 mod tally;
 mod value;
 
 pub use facts::{Facts, Record, Rule};
 pub use model::{Backend, Declared, GLOBAL, Known, ModuleCall, Noted, Place, Resource, SecretDigest};
+pub(crate) use region::zone_region;
 pub use roots::{Input, read};

@@ -104,6 +104,8 @@ impl Declared {
     }
 
     pub(super) fn note(&mut self, code: Code, place: &Place, message: impl Into<String>, remedy: &str) {
+        // A label may hold anything; a message is one line.
+        let message: String = message.into().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let finding = Finding::new(code, place.line, message, remedy);
         self.findings.push(Noted { file: place.file.clone(), finding });
     }

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::model::{Declared, Known, Noted, Place};
+use super::source::{File, MAX_CODE};
 use super::{hcl, json};
-use crate::{Code, Finding, MAX_BYTES};
+use crate::{Code, Finding};
 
 /// A file: its path as it is to be shown, and what is in it.
 pub type Input<'a> = (&'a str, &'a [u8]);
@@ -95,17 +96,17 @@ impl Folder<'_> {
         // As Terraform reads them: terraform.tfvars first, then the others by name; the last one wins.
         let mut variables = self.variables.clone();
         variables.sort_by_key(|(path, _)| (!path.ends_with("terraform.tfvars"), *path));
-        let mut left = MAX_BYTES;
-        let mut parse = |files: &[Input<'_>]| -> Vec<hcl::File> {
+        let mut left = MAX_CODE;
+        let mut parse = |files: &[Input<'_>]| -> Vec<File> {
             let mut parsed = Vec::new();
             for (path, bytes) in files {
                 let found = if bytes.len() > left {
-                    let message = format!("the code of this folder has more than {MAX_BYTES} bytes");
+                    let message = format!("the code of this folder has more than {MAX_CODE} bytes");
                     let remedy = "hand over a state or a plan instead";
                     Err(Finding::new(Code::TooLarge, 0, message, remedy))
                 } else {
                     left -= bytes.len();
-                    hcl::File::parse(path, bytes)
+                    File::parse(path, bytes)
                 };
                 match found {
                     Ok(file) => parsed.push(file),

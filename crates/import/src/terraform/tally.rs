@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::mapping::{self, Mapped};
 use super::model::{Declared, Known, Place, Resource};
+use super::region;
 use super::value::Value;
 use crate::Code;
 use crate::terraform::Facts;
@@ -49,7 +50,7 @@ impl Tally {
         }
         let Mapped { kind, global, facts } =
             mapped.unwrap_or(Mapped { kind: None, global: false, facts: Facts::Other });
-        let region = mapping::region(values, global, provider);
+        let region = region::of(values, global, provider);
         let resource = Resource { root, address, type_name, kind, region, count, id, place, facts };
         if resource.kind.is_some() {
             self.missing(&resource);

@@ -58,10 +58,11 @@ impl Value {
         }
     }
 
-    /// A text; none if it is not set.
+    /// A text; none if it is not set. States write what is not set as an empty text.
     pub(super) fn text(&self, key: &str) -> Known<Option<String>> {
         match self.get(key) {
             Value::Null => Known::Is(None),
+            Value::Text(text) if text.is_empty() => Known::Is(None),
             Value::Text(text) => Known::Is(Some(text.clone())),
             Value::Number(number) => Known::Is(Some(number.to_string())),
             Value::Bool(yes) => Known::Is(Some(yes.to_string())),
