@@ -3,13 +3,13 @@
 //! The format is HashiCorp's "JSON Output Format": a state has `values`, a plan `planned_values`. Depth: serde_json
 //! reads at most 128 levels, which bounds every walk here. A sensitive value is left behind as a digest before its
 //! resource is looked at; a value that is known only after apply is unknown. Left out: outputs, checks, what a plan
-//! would destroy.
+//! would destroy. Where the state itself is kept is in neither.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value as Json;
 
-use super::model::{Backend, Declared, Known, Place, SecretDigest};
+use super::model::{Declared, Known, Place, SecretDigest};
 use super::tally::{Raw, Tally};
 use super::value::Value;
 use crate::{Code, Finding, MAX_BYTES};
@@ -101,7 +101,6 @@ impl Reader<'_> {
             return self.shape(0, "its values have no root_module");
         }
         self.module(&values["root_module"], 0);
-        self.backend(json);
     }
 
     fn shape(&mut self, line: usize, message: &str) {
@@ -162,20 +161,6 @@ impl Reader<'_> {
         let regions = &self.regions;
         let resource = self.tally.resource(raw, &values, || regions.of_resource(address));
         self.declared.resources.push(resource);
-    }
-
-    /// A plan's configuration may carry the backend.
-    fn backend(&mut self, json: &Json) {
-        let backend = &json["configuration"]["backend"];
-        let Some(kind) = backend["type"].as_str() else { return };
-        let config = value(&backend["config"], &Json::Null, &Json::Null);
-        self.declared.backends.push(Backend {
-            root: self.file.to_owned(),
-            kind: kind.to_owned(),
-            bucket: config.text("bucket"),
-            region: config.text("region"),
-            place: Place { file: self.file.to_owned(), line: 0 },
-        });
     }
 }
 
