@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "bascule-core",
             "bascule-engine",
+            "bascule-import",
             "bascule-stores",
             "bascule-providers",
             "bascule-lab",

@@ -6,6 +6,7 @@
 
 mod finding;
 pub mod markdown;
+pub mod site;
 pub mod terraform;
 
 pub use finding::{Code, Finding, Severity};

@@ -7,6 +7,7 @@ mod drill;
 mod explain;
 mod gates;
 mod history;
+mod import;
 mod keeper;
 mod lab;
 mod load;
@@ -64,6 +65,8 @@ pub enum Command {
     Keeper(keeper::Args),
     /// Start, look at and break a real two-region deployment on this machine
     Lab(lab::Args),
+    /// Read a disaster-recovery document and Terraform: what is wrong, where they differ, and a manifest from both
+    Import(import::Args),
     /// The whole story on a new lab: there and back, loss, failover, reinstate
     Demo(demo::Args),
     /// Break a lab that moves by itself, again and again under load, and judge each time
@@ -78,6 +81,7 @@ pub enum Command {
 pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
     match command {
         Command::Lab(args) => lab::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),

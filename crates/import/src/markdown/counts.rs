@@ -1,0 +1,128 @@
+//! Numbers of assets in prose: "from 1 db node to 3 nodes", "2 nodes Kubernetes cluster", "3 instances per region".
+
+use bascule_core::asset::{AssetKind, Quantity};
+
+use super::kind;
+use super::quantity::{Spread, number, spread};
+use super::words::{Word, words};
+
+/// A number that is said of a kind of asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
+    pub kind: AssetKind,
+    pub quantity: Quantity,
+    /// Whether it is what is left: "from 1 …".
+    pub from: bool,
+    /// Which word it is.
+    pub at: usize,
+}
+
+/// Words after a number that make it a measure of something else.
+const UNITS: &[&str] = &[
+    "second", "sec", "s", "minute", "min", "hour", "hr", "h", "day", "week", "month", "year", "time", "ms",
+    "gb", "tb", "mb", "gib", "vcpu", "cpu", "core", "percent", "am", "pm", "am.", "step", "region", "zone",
+    "az", "subnet", "way",
+];
+
+/// Words before a number that make it a name's part.
+const LABELS: &[&str] = &[
+    "version",
+    "v",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "port",
+    "step",
+    "phase",
+    "stage",
+    "layer",
+    "level",
+    "tier",
+    "table",
+    "line",
+    "page",
+    "section",
+    "region",
+    "zone",
+    "figure",
+    "chapter",
+    "under",
+    "within",
+    "after",
+];
+
+/// How many words after a number may name what is counted.
+const REACH: usize = 4;
+
+/// The numbers of assets in a sentence, in the order of the words.
+pub(super) fn counts(sentence: &str) -> Vec<Count> {
+    let all = words(sentence);
+    let numbers: Vec<(usize, u32)> = all
+        .iter()
+        .enumerate()
+        .filter(|(_, word)| !word.is_one_of(&["a", "an", "one", "zero"]))
+        .filter_map(|(at, word)| Some((at, number(word)??)))
+        .filter(|(at, _)| !all.get(at + 1).is_some_and(|next| next.is_one_of(UNITS)))
+        .filter(|(at, _)| !at.checked_sub(1).is_some_and(|before| all[before].is_one_of(LABELS)))
+        .collect();
+    let mut counts: Vec<Count> = Vec::new();
+    for (index, (at, n)) in numbers.iter().copied().enumerate() {
+        let end = numbers.get(index + 1).map_or(all.len(), |(next, _)| *next);
+        let before_from = at.checked_sub(1).is_some_and(|before| all[before].is("from"));
+        let after = &all[at + 1..end.min(at + 1 + REACH)];
+        let before = index.checked_sub(1).map_or(0, |last| numbers[last].0 + 1);
+        // "from 1 db node to 3 nodes": what the second number counts was said with the first.
+        let last = counts.last().filter(|last| last.from).map(|last| last.kind);
+        let Some(kind) = counted(after, &all[before..at], last) else { continue };
+        let spread_over = spread(&all[at + 1..end], "");
+        let quantity = match spread_over {
+            Spread::InAll => Quantity::Total(n),
+            Spread::PerRegion => Quantity::PerRegion(n),
+            Spread::PerOther => continue,
+        };
+        counts.push(Count { kind, quantity, from: before_from, at });
+    }
+    counts
+}
+
+/// What a number counts: the first kind that is named after it, or, if it only counts "nodes", what is named near.
+fn counted(after: &[Word], before: &[Word], last: Option<AssetKind>) -> Option<AssetKind> {
+    let specific = |words: &[Word]| words.iter().filter(|w| !kind::is_generic(w)).find_map(kind::of_word);
+    let ends = |word: &Word| word.is_one_of(&["for", "of", "with", "to", "and", "so", "behind", "from"]);
+    let near = &after[..after.iter().position(ends).unwrap_or(after.len())];
+    let generic = near.iter().find(|word| kind::is_generic(word));
+    match (specific(near), generic) {
+        (Some(kind), _) => Some(kind),
+        (None, Some(word)) => last.or_else(|| specific(before)).or_else(|| kind::of_word(word)),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_with_what_they_count() {
+        use AssetKind::{Compute, Database, KeyPair, Kubernetes, LoadBalancer};
+        let total = |kind, n| (kind, Quantity::Total(n), false);
+        let from = |kind, n| (kind, Quantity::Total(n), true);
+        for (text, expected) in [
+            ("Grow from 1 db node to 3 nodes.", vec![from(Database, 1), total(Database, 3)]),
+            ("from 2 K8s nodes to 3 K8s nodes", vec![from(Kubernetes, 2), total(Kubernetes, 3)]),
+            ("we use 3 instance VMs in EC2", vec![total(Compute, 3)]),
+            ("2 nodes kubernetes cluster for the monitoring", vec![total(Kubernetes, 2)]),
+            ("1 node RDS cluster", vec![total(Database, 1)]),
+            ("2 SSH key pairs to log in to the EC2 servers", vec![total(KeyPair, 2)]),
+            ("1 load balancer and three EC2 instances", vec![total(LoadBalancer, 1), total(Compute, 3)]),
+            ("3 instances per region", vec![(Compute, Quantity::PerRegion(3), false)]),
+            ("within 5 minutes the database is up", vec![]),
+            ("Postgres 15 database", vec![]),
+            ("Route 53 and port 5432", vec![]),
+            ("3 instances per AZ", vec![]),
+        ] {
+            let found: Vec<_> = counts(text).into_iter().map(|c| (c.kind, c.quantity, c.from)).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! What a written step asks for, told by its verbs and what they act on.
+//!
+//! Invariant: the intents stand in the order of the words that ask for them, each once. What is denied ("do not promote
+//! yet") is not asked for. A step that asks for nothing known has none; nothing is guessed from its place.
+
+use bascule_core::document::Intent;
+
+use super::counts::counts;
+use super::kind;
+use super::text::sentences;
+use super::words::{Word, has, has_any, words};
+
+/// The most that one step asks for: there are twelve intents, some of them once for each of nine kinds of asset.
+const MAX_INTENTS: usize = 32;
+
+/// What a step's text asks for.
+pub(super) fn intents(text: &str) -> Vec<Intent> {
+    let mut found: Vec<Intent> = Vec::new();
+    for sentence in sentences(text) {
+        let mut placed = in_sentence(sentence);
+        placed.sort_by_key(|(at, _)| *at);
+        for (_, intent) in placed {
+            if found.len() < MAX_INTENTS && !found.contains(&intent) {
+                found.push(intent);
+            }
+        }
+    }
+    found
+}
+
+const NAMES: &[&str] =
+    &["dns", "route53", "cname", "record", "domain", "nameserver", "hostname", "name", "traffic", "zonefile"];
+const DATABASES: &[&str] = &[
+    "database",
+    "db",
+    "rds",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "aurora",
+    "replica",
+    "patroni",
+    "primary",
+];
+
+fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
+    let all = words(sentence);
+    let automatic = automatic_failover(&all);
+    let mut placed: Vec<(usize, Intent)> = Vec::new();
+    for at in 0..all.len() {
+        if denied(&all, at) {
+            continue;
+        }
+        let rest = &all[at..];
+        let here = [
+            (automatic == Some(at)).then_some(Intent::AutomaticFailover),
+            moves_names(rest).then_some(Intent::MoveNames),
+            (automatic != Some(at) && promotes(&all, at)).then_some(Intent::PromoteDatabase),
+            fences(rest).then_some(Intent::Fence),
+            holds_writes(rest).then_some(Intent::HoldWrites),
+            verifies(&all, at).then_some(Intent::Verify),
+            goes_back(rest).then_some(Intent::Failback),
+            restores(rest).then_some(Intent::Restore),
+            notifies(rest).then_some(Intent::Notify),
+        ];
+        placed.extend(here.into_iter().flatten().map(|intent| (at, intent)));
+    }
+    if let Some(at) = name_for_database(&all) {
+        placed.retain(|(_, intent)| *intent != Intent::MoveNames);
+        placed.push((at, Intent::NameForDatabase));
+    }
+    let scaled: Vec<(usize, Intent)> = counts(sentence)
+        .into_iter()
+        .filter(|count| !count.from && scales(&all[..count.at]))
+        .map(|count| (count.at, Intent::Scale { kind: count.kind, to: count.quantity }))
+        .collect();
+    if scaled.is_empty() {
+        placed.extend(deploys(&all));
+    }
+    placed.extend(scaled);
+    placed
+}
+
+/// Whether something shortly before this word denies it.
+fn denied(all: &[Word], at: usize) -> bool {
+    const DENIALS: &[&str] = &["not", "dont", "never", "without", "wont", "cannot", "cant", "avoid"];
+    all[at.saturating_sub(3)..at].iter().any(|word| word.is_one_of(DENIALS))
+}
+
+/// The words that a verb acts on: those that follow, up to the next verb of a move.
+fn object(rest: &[Word], reach: usize) -> &[Word] {
+    let end =
+        rest.iter().skip(1).position(|word| word.is_one_of(&["then", "afterward", "finally", "before"]));
+    let end = end.map_or(rest.len(), |end| end + 1);
+    &rest[1..end.min(reach + 1).max(1).min(rest.len())]
+}
+
+fn moves_names(rest: &[Word]) -> bool {
+    const VERBS: &[&str] = &[
+        "point",
+        "repoint",
+        "switch",
+        "change",
+        "update",
+        "move",
+        "redirect",
+        "flip",
+        "swap",
+        "modify",
+        "shift",
+        "reroute",
+        "route",
+        "divert",
+        "edit",
+        "switchover",
+        "failover",
+        "cutover",
+        "propagate",
+    ];
+    let first = &rest[0];
+    let acts_on = first.is_one_of_verbs(VERBS) && has_any(object(rest, 5), NAMES);
+    // "DNS cutover", "the record should point at": the name stands before its verb.
+    let passive = first.is_one_of(&["dns", "route53", "cname", "record", "traffic"])
+        && rest.iter().skip(1).take(4).any(|word| word.is_one_of_verbs(VERBS) || word.is("switched"));
+    acts_on || passive
+}
+
+fn promotes(all: &[Word], at: usize) -> bool {
+    let rest = &all[at..];
+    let first = &rest[0];
+    let object = object(rest, 6);
+    if first.is_verb("promote") || first.is("promotion") {
+        return has_any(object, DATABASES) || has(object, "standby") || has_any(&all[..at], DATABASES);
+    }
+    let moved =
+        first.is_one_of(&["failover", "switchover"]) || first.is_one_of_verbs(&["failover", "switchover"]);
+    let names_first = object.iter().find(|word| word.is_one_of(DATABASES) || word.is_one_of(NAMES));
+    if moved && names_first.is_some_and(|word| word.is_one_of(DATABASES)) {
+        return true;
+    }
+    // "the database fails over", "database failover".
+    let before = &all[at.saturating_sub(3)..at];
+    if moved && names_first.is_none() && has_any(before, DATABASES) {
+        return true;
+    }
+    // "make the replica the primary".
+    let made = first.is_one_of_verbs(&["make", "turn", "convert", "set"]);
+    made && has_any(object, &["replica", "standby", "secondary"])
+        && has_any(object, &["primary", "master", "writer"])
+}
+
+/// Where a failover that nobody starts is asked for.
+fn automatic_failover(all: &[Word]) -> Option<usize> {
+    let automatic = |word: &Word| word.text.starts_with("automat") || word.is_one_of(&["auto", "itself"]);
+    if let Some(at) = all.iter().position(|word| word.is("autofailover")) {
+        return Some(at);
+    }
+    (0..all.len()).filter(|&at| all[at].is("failover")).find(|&at| {
+        let before = at.checked_sub(1).is_some_and(|before| automatic(&all[before]));
+        let manual = has(&all[at..], "manual") || has(&all[at..], "manually");
+        before || (!manual && all[at + 1..].iter().take(4).any(automatic))
+    })
+}
+
+fn fences(rest: &[Word]) -> bool {
+    const OLD: &[&str] =
+        &["old", "former", "failed", "previous", "original", "lost", "primary", "active", "current"];
+    const PLACES: &[&str] =
+        &["region", "primary", "database", "db", "site", "instance", "server", "master", "writer"];
+    const VERBS: &[&str] =
+        &["stop", "isolate", "shutdown", "revoke", "block", "disable", "terminate", "power"];
+    let first = &rest[0];
+    if first.is_one_of_verbs(&["fence", "demote"]) || first.is_one_of(&["stonith", "fencing"]) {
+        return true;
+    }
+    let object = object(rest, 6);
+    let readonly =
+        first.is("readonly") || (first.is_one_of_verbs(&["make", "set", "put"]) && has(object, "readonly"));
+    (first.is_one_of_verbs(VERBS) || readonly) && has_any(object, OLD) && has_any(object, PLACES)
+}
+
+fn holds_writes(rest: &[Word]) -> bool {
+    const VERBS: &[&str] =
+        &["stop", "pause", "hold", "block", "queue", "quiesce", "freeze", "drain", "disable", "suspend"];
+    const HELD: &[&str] =
+        &["write", "traffic", "user", "transaction", "connection", "session", "application", "app"];
+    let first = &rest[0];
+    first.is("quiesce")
+        || (first.is("maintenance") && rest.get(1).is_some_and(|next| next.is_one_of(&["mode", "page"])))
+        || (first.is_one_of_verbs(VERBS) && has_any(object(rest, 3), HELD))
+}
+
+fn verifies(all: &[Word], at: usize) -> bool {
+    let first = &all[at];
+    let noun = at.checked_sub(1).is_some_and(|before| all[before].is_one_of(&["health", "a", "the", "per"]));
+    let tested = first.is_one_of_verbs(&["test", "check"]) && !noun;
+    tested
+        || first.is_one_of_verbs(&["verify", "validate", "confirm"])
+        || first.is_one_of(&["smoketest", "verification"])
+        || first.is("verified")
+}
+
+fn goes_back(rest: &[Word]) -> bool {
+    let first = &rest[0];
+    let back = rest.iter().skip(1).take(5).any(|word| word.is("back"));
+    let old = || has_any(object(rest, 5), &["old", "original", "former", "failed"]);
+    first.is_one_of(&["failback", "rollback"])
+        || first.is_verb("reinstate")
+        || (first.is_one_of_verbs(&["move", "switch", "return", "fail", "go", "point", "come"]) && back)
+        || (first.is_one_of_verbs(&["rebuild", "rejoin", "rewind"]) && old())
+}
+
+fn restores(rest: &[Word]) -> bool {
+    const SOURCES: &[&str] = &["backup", "snapshot", "dump", "data", "database", "db"];
+    let first = &rest[0];
+    (first.is_one_of_verbs(&["restore", "recover"]) || first.is("restoration"))
+        && has_any(object(rest, 7), SOURCES)
+}
+
+fn notifies(rest: &[Word]) -> bool {
+    const VERBS: &[&str] = &["notify", "inform", "announce", "tell", "communicate", "escalate", "email"];
+    let first = &rest[0];
+    let called = first.is_one_of_verbs(&["call", "page", "contact", "alert"])
+        && has_any(
+            object(rest, 3),
+            &["oncall", "team", "customer", "stakeholder", "manager", "user", "support", "the"],
+        );
+    let page = first.is("status") && rest.get(1).is_some_and(|next| next.is("page"));
+    first.is_one_of_verbs(VERBS) || first.is_one_of(&["notified", "notification"]) || called || page
+}
+
+/// Where the database is to be reached by a name: "use DNS for the DB's name".
+fn name_for_database(all: &[Word]) -> Option<usize> {
+    let at = all
+        .iter()
+        .position(|word| word.is_one_of_verbs(&["use", "connect", "reach", "refer", "access", "create"]))?;
+    let named = has_any(all, &["dns", "hostname", "cname", "endpoint"]) || has_any(all, &["name"]);
+    let database = has_any(&all[at..], &["database", "db", "rds", "postgres", "postgresql"]);
+    let moved = has_any(all, &["point", "repoint", "switch", "failover", "promote", "update"]);
+    (named && database && !moved).then_some(at)
+}
+
+/// Whether the words before a number ask for that number.
+fn scales(before: &[Word]) -> bool {
+    const VERBS: &[&str] = &[
+        "change",
+        "scale",
+        "increase",
+        "grow",
+        "use",
+        "run",
+        "have",
+        "raise",
+        "set",
+        "resize",
+        "need",
+        "require",
+        "make",
+        "expand",
+        "upgrade",
+        "extend",
+        "reduce",
+        "start",
+        "deploy",
+        "create",
+        "provision",
+        "launch",
+        "keep",
+        "bring",
+        "move",
+        "go",
+        "setup",
+        "ensure",
+    ];
+    before.iter().any(|word| word.is_one_of_verbs(VERBS) || word.is_one_of(&["minimum", "least", "scaling"]))
+        && !before.iter().any(|word| word.is_one_of(&["another", "additional", "more", "add"]))
+}
+
+fn deploys(all: &[Word]) -> Vec<(usize, Intent)> {
+    const VERBS: &[&str] = &[
+        "create",
+        "deploy",
+        "provision",
+        "build",
+        "launch",
+        "setup",
+        "install",
+        "apply",
+        "run",
+        "start",
+        "replicate",
+        "add",
+        "copy",
+        "recreate",
+        "spin",
+        "bring",
+    ];
+    const EVERYTHING: &[&str] = &[
+        "everything",
+        "infrastructure",
+        "infra",
+        "environment",
+        "stack",
+        "application",
+        "app",
+        "terraform",
+        "resource",
+    ];
+    let elsewhere = (0..all.len()).any(|at| {
+        all[at].is_one_of(&[
+            "each",
+            "both",
+            "other",
+            "multiple",
+            "second",
+            "secondary",
+            "every",
+            "another",
+            "new",
+            "dr",
+        ]) && all.get(at + 1).is_some_and(|next| next.is_one_of(&["region", "location", "site", "aws"]))
+    });
+    let verb = (0..all.len()).find(|&at| all[at].is_one_of_verbs(VERBS) && !denied(all, at));
+    // A verb of another intent: the place is where that happens, not where something is made.
+    const OTHER: &[&str] = &[
+        "failover", "promote", "point", "switch", "restore", "notify", "verify", "redirect", "update",
+        "move", "change", "check", "test", "confirm", "route", "scale", "use",
+    ];
+    let at = match verb {
+        Some(at) => at,
+        None if elsewhere && !all.iter().any(|word| word.is_one_of_verbs(OTHER)) => 0,
+        None => return Vec::new(),
+    };
+    let end = all[at..].iter().position(|word| word.is_one_of(&["from", "using", "behind"]));
+    let object = &all[at..end.map_or(all.len(), |end| at + end)];
+    let kinds = kind::all_of(object);
+    if kinds.is_empty() {
+        let everything = has_any(object, EVERYTHING) || has(all, "terraform");
+        return if everything { vec![(at, Intent::Deploy { kind: None })] } else { Vec::new() };
+    }
+    kinds.into_iter().map(|kind| (at, Intent::Deploy { kind: Some(kind) })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bascule_core::asset::{AssetKind, Quantity};
+
+    use super::*;
+
+    #[test]
+    fn steps_are_told_by_their_verbs() {
+        use Intent::{
+            AutomaticFailover, Deploy, Failback, Fence, HoldWrites, MoveNames, NameForDatabase, Notify,
+            PromoteDatabase, Restore, Scale, Verify,
+        };
+        let scale = |kind, n| Scale { kind, to: Quantity::Total(n) };
+        for (text, expected) in [
+            ("Point the DNS to our second region", vec![MoveNames]),
+            ("Update the Route 53 records", vec![MoveNames]),
+            ("DNS failover to us-west-1", vec![MoveNames]),
+            ("Redirect traffic to us-west-1", vec![MoveNames]),
+            ("Failover the database replicas to us-west-1 (manual or automatic)", vec![PromoteDatabase]),
+            ("Promote the read replica", vec![PromoteDatabase]),
+            ("Fail over the DB, then point DNS at it", vec![PromoteDatabase, MoveNames]),
+            ("Point DNS at us-west-1 and promote the database", vec![MoveNames, PromoteDatabase]),
+            ("Do not promote the database yet", vec![]),
+            ("Use automatic failover for the DBs", vec![AutomaticFailover]),
+            ("Use DNS for the DB name", vec![NameForDatabase]),
+            ("Stop the old primary", vec![Fence]),
+            ("Stop writes", vec![HoldWrites]),
+            ("Put up the maintenance page", vec![HoldWrites]),
+            ("Verify that the site answers", vec![Verify]),
+            ("Fail back to us-east-2", vec![Failback]),
+            ("Restore the last backup", vec![Restore]),
+            ("Notify the customers", vec![Notify]),
+            ("Change from 1 db node to 3 nodes.", vec![scale(AssetKind::Database, 3)]),
+            ("use 3 instance VMs in EC2", vec![scale(AssetKind::Compute, 3)]),
+            ("A load balancer in each region", vec![Deploy { kind: Some(AssetKind::LoadBalancer) }]),
+            ("Run terraform apply in the other region", vec![Deploy { kind: None }]),
+            ("Have a coffee", vec![]),
+        ] {
+            assert_eq!(intents(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What a cell of the DR column means.
+
+use bascule_core::asset::Protection;
+use bascule_core::document::DrCell;
+
+use super::quantity::is_nothing;
+use super::template;
+use super::words::{Word, words};
+
+/// Read a cell. Words of two meanings, or of none that is known, give no protection.
+pub(super) fn read(cell: &str) -> DrCell {
+    if is_nothing(cell) || template::is_dr_question(cell) {
+        return DrCell::Empty;
+    }
+    DrCell::Said { text: cell.trim().to_owned(), protection: meaning(cell) }
+}
+
+/// What the words mean, if they mean one thing.
+pub(super) fn meaning(cell: &str) -> Option<Protection> {
+    let all = words(cell);
+    let mut meanings: Vec<Protection> = Vec::new();
+    for at in 0..all.len() {
+        let Some(meaning) = meaning_at(&all, at) else { continue };
+        let from = at.saturating_sub(3);
+        let denied = all[from..at].iter().any(|w| w.is_one_of(&["not", "no", "never", "without", "isnt"]));
+        let meaning = if denied { Protection::OneRegionOnly } else { meaning };
+        if !meanings.contains(&meaning) {
+            meanings.push(meaning);
+        }
+    }
+    if meanings.is_empty() && all.first().is_some_and(|w| w.is_one_of(&["no", "none", "not"])) {
+        return Some(Protection::OneRegionOnly);
+    }
+    match meanings.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    }
+}
+
+fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
+    let word = &all[at];
+    let next = |texts: &[&str]| all.get(at + 1).is_some_and(|next| next.is_one_of(texts));
+    if word.is_verb("replicate") || word.is_one_of(&["replica", "replicated", "replication", "crr"]) {
+        return Some(Protection::Replicated);
+    }
+    if word.is_verb("deploy")
+        || word.is_one_of(&["deployed", "standby", "activeactive", "multiregion"])
+        || (word.is_one_of(&["both", "multiple", "two", "each"]) && next(&["region", "location", "zone"]))
+    {
+        return Some(Protection::Deployed);
+    }
+    if word.is_verb("copy") || word.is_one_of(&["copied", "backup", "snapshot", "cop"]) {
+        return Some(Protection::Copied);
+    }
+    if (word.is_verb("store") && next(&["elsewhere", "outside", "offsite"])) || word.is("offsite") {
+        return Some(Protection::StoredElsewhere);
+    }
+    if word.is_one_of(&["rebuilt", "recreated", "rebuild", "recreate", "terraform", "iac"]) {
+        return Some(Protection::RebuiltOnDemand);
+    }
+    if (word.is("provider") && next(&["managed", "run"]))
+        || (word.is("managed") && next(&["by", "service"]))
+        || word.is_one_of(&["saas", "awsmanaged", "providermanaged"])
+        || (word.is("global") && next(&["service"]))
+    {
+        return Some(Protection::ProviderManaged);
+    }
+    if (word.is_one_of(&["one", "single"]) && next(&["region", "zone", "location"]))
+        || word.is("singleregion")
+    {
+        return Some(Protection::OneRegionOnly);
+    }
+    word.is("unknown").then_some(Protection::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_means_one_thing_or_nothing_that_is_known() {
+        for (cell, expected) in [
+            ("Deployed", Some(Protection::Deployed)),
+            ("runs in both regions", Some(Protection::Deployed)),
+            ("Replicated to us-west-1", Some(Protection::Replicated)),
+            ("not replicated", Some(Protection::OneRegionOnly)),
+            ("No", Some(Protection::OneRegionOnly)),
+            ("daily snapshots", Some(Protection::Copied)),
+            ("stored elsewhere", Some(Protection::StoredElsewhere)),
+            ("Rebuilt on demand", Some(Protection::RebuiltOnDemand)),
+            ("provider managed", Some(Protection::ProviderManaged)),
+            ("one region only", Some(Protection::OneRegionOnly)),
+            ("replicated, and copied weekly", None),
+            ("yes", None),
+        ] {
+            assert_eq!(meaning(cell), expected, "{cell}");
+        }
+        for word in Protection::ALL {
+            assert_eq!(meaning(word.as_str()), Some(*word), "the vocabulary's own word");
+        }
+    }
+}

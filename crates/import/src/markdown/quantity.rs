@@ -1,0 +1,176 @@
+//! How many there are of an asset, as a cell says it.
+
+use bascule_core::asset::Quantity;
+
+use super::words::{Word, words};
+
+/// What a cell says of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Nothing: empty, or a dash.
+    Nothing,
+    /// That there is no number: "NA".
+    NotApplicable,
+    /// A number.
+    Number(Quantity),
+    /// Something that is not one number in all or in each region.
+    Unclear,
+}
+
+/// Read a cell.
+pub(super) fn read(cell: &str) -> Said {
+    if is_nothing(cell) {
+        return Said::Nothing;
+    }
+    if is_not_applicable(cell) {
+        return Said::NotApplicable;
+    }
+    // A range, a sum, a sign or a share is not one number.
+    if cell.contains(['+', '~', '%', '<', '>']) || signed(cell) {
+        return Said::Unclear;
+    }
+    let plain = cell.replace(['×', '*'], "x");
+    let plain = without_thousands(&plain);
+    let all = words(&plain);
+    let mut numbers: Vec<u32> = Vec::new();
+    for word in &all {
+        match number(word) {
+            Some(Some(n)) if !numbers.contains(&n) => numbers.push(n),
+            Some(Some(_)) => {}
+            // Digits that are no number: a range, a fraction, a number past 32 bits.
+            Some(None) => return Said::Unclear,
+            None => {}
+        }
+    }
+    match (numbers.as_slice(), spread(&all, &plain)) {
+        ([n], Spread::InAll) => Said::Number(Quantity::Total(*n)),
+        ([n], Spread::PerRegion) => Said::Number(Quantity::PerRegion(*n)),
+        _ => Said::Unclear,
+    }
+}
+
+/// Over what a number is spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spread {
+    InAll,
+    PerRegion,
+    /// Over zones, subnets, or the like: how many there are of those is not known.
+    PerOther,
+}
+
+/// Over what the words spread a number.
+pub(super) fn spread(all: &[Word], text: &str) -> Spread {
+    let at = all.iter().position(|word| word.is_one_of(&["per", "each", "every", "both"]));
+    let slash = text.split_once('/').map(|(_, after)| words(after)).unwrap_or_default();
+    let after = match at {
+        Some(at) => &all[at + 1..],
+        None if !slash.is_empty() => &slash[..],
+        None => return Spread::InAll,
+    };
+    let first: Vec<_> = after.iter().filter(|word| !word.is_one_of(&["aws", "the", "of"])).take(1).collect();
+    match first.first() {
+        Some(word) if word.is_one_of(&["region", "site", "location"]) => Spread::PerRegion,
+        None => Spread::PerRegion,
+        Some(_) => Spread::PerOther,
+    }
+}
+
+/// The number that a word is; `Some(None)` if it has digits first but is no whole number.
+pub(super) fn number(word: &Word) -> Option<Option<u32>> {
+    const SPELT: &[&str] = &[
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+        "twelve",
+    ];
+    let text = word.text.as_str();
+    if let Some(n) = SPELT.iter().position(|spelt| *spelt == text) {
+        return Some(u32::try_from(n).ok());
+    }
+    match text {
+        "a" | "an" | "single" => return Some(Some(1)),
+        "dozen" => return Some(Some(12)),
+        _ => {}
+    }
+    let digits = text.trim_start_matches('x').trim_end_matches('x');
+    let starts = digits.starts_with(|c: char| c.is_ascii_digit());
+    if !starts || digits.contains(|c: char| c.is_ascii_lowercase()) {
+        return None;
+    }
+    Some(digits.parse().ok())
+}
+
+/// Whether a cell says nothing: empty, dashes, a question mark, "TBD".
+pub(super) fn is_nothing(cell: &str) -> bool {
+    let cell = cell.trim();
+    let only_marks = cell.chars().all(|c| matches!(c, '-' | '–' | '—' | '.' | '…' | '?' | '_' | ' '));
+    only_marks || ["tbd", "todo", "tbc"].iter().any(|word| cell.eq_ignore_ascii_case(word))
+}
+
+/// Whether a cell says that nothing belongs there.
+pub(super) fn is_not_applicable(cell: &str) -> bool {
+    let plain: String = cell.chars().filter(|c| c.is_alphabetic()).collect();
+    ["na", "notapplicable"].iter().any(|word| plain.eq_ignore_ascii_case(word))
+}
+
+fn signed(cell: &str) -> bool {
+    let mut before = None;
+    for (at, c) in cell.char_indices() {
+        let next = cell[at + c.len_utf8()..].chars().next();
+        let digit_after = next.is_some_and(|c| c.is_ascii_digit());
+        if matches!(c, '-' | '–' | '−') && digit_after && before.is_none_or(|b: char| !b.is_alphanumeric())
+        {
+            return true;
+        }
+        // "2-3": a range.
+        if matches!(c, '-' | '–' | '−') && digit_after && before.is_some_and(|b| b.is_ascii_digit()) {
+            return true;
+        }
+        before = Some(c);
+    }
+    false
+}
+
+/// "1,000" without its comma.
+fn without_thousands(cell: &str) -> String {
+    let chars: Vec<char> = cell.chars().collect();
+    let digit = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit);
+    let separates = |at: usize| {
+        chars[at] == ','
+            && digit(at.checked_sub(1))
+            && (1..=3).all(|n| digit(Some(at + n)))
+            && !digit(Some(at + 4))
+    };
+    (0..chars.len()).filter(|&at| !separates(at)).map(|at| chars[at]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_one_number_or_it_is_unclear() {
+        for (cell, expected) in [
+            ("2 instances", Said::Number(Quantity::Total(2))),
+            ("6", Said::Number(Quantity::Total(6))),
+            ("three nodes", Said::Number(Quantity::Total(3))),
+            ("two (2)", Said::Number(Quantity::Total(2))),
+            ("1,000", Said::Number(Quantity::Total(1000))),
+            ("x2", Said::Number(Quantity::Total(2))),
+            ("3 per region", Said::Number(Quantity::PerRegion(3))),
+            ("2/region", Said::Number(Quantity::PerRegion(2))),
+            ("2 in each AWS region", Said::Number(Quantity::PerRegion(2))),
+            ("3 each", Said::Number(Quantity::PerRegion(3))),
+            ("1 per AZ", Said::Unclear),
+            ("2-3", Said::Unclear),
+            ("1 + 1 standby", Said::Unclear),
+            ("-1", Said::Unclear),
+            ("99999999999", Said::Unclear),
+            ("some", Said::Unclear),
+            ("NA", Said::NotApplicable),
+            ("n/a", Said::NotApplicable),
+            ("", Said::Nothing),
+            (" — ", Said::Nothing),
+        ] {
+            assert_eq!(read(cell), expected, "{cell}");
+        }
+    }
+}

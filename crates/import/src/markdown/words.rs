@@ -1,0 +1,309 @@
+//! A text as words that can be compared: lower-case, in the singular, compounds in one word, misspelt terms mended.
+//!
+//! Invariant: takes time in proportion to the text. What was mended is marked, because it is a guess.
+
+/// One word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// As it is compared: `loadbalancer`, `database`, `us-east-2`.
+    pub text: String,
+    /// Whether it was misspelt.
+    pub guessed: bool,
+}
+
+impl Word {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), guessed: false }
+    }
+
+    pub fn is(&self, text: &str) -> bool {
+        self.text == text
+    }
+
+    pub fn is_one_of(&self, texts: &[&str]) -> bool {
+        texts.contains(&self.text.as_str())
+    }
+
+    /// Whether it is this verb in any of its forms: `stop`, `stops`, `stopped`, `stopping`.
+    pub fn is_verb(&self, base: &str) -> bool {
+        let Some(rest) = self.text.strip_prefix(base) else {
+            let shorter = base.strip_suffix('e').and_then(|stem| self.text.strip_prefix(stem));
+            return shorter == Some("ing");
+        };
+        match rest {
+            "" | "d" | "ed" | "ing" | "es" => true,
+            _ => {
+                let doubled = base.chars().last().and_then(|last| rest.strip_prefix(last));
+                matches!(doubled, Some("ed" | "ing"))
+            }
+        }
+    }
+
+    pub fn is_one_of_verbs(&self, bases: &[&str]) -> bool {
+        bases.iter().any(|base| self.is_verb(base))
+    }
+}
+
+/// Terms that are mended when they are misspelt, by their first letter. Short words are not here: one letter more or
+/// less makes another word of them.
+const TERMS: &[&str] = &[
+    "application",
+    "aurora",
+    "balancer",
+    "backup",
+    "bucket",
+    "cluster",
+    "database",
+    "description",
+    "disaster",
+    "failback",
+    "failover",
+    "github",
+    "gitlab",
+    "grafana",
+    "instance",
+    "kubernetes",
+    "loadbalancer",
+    "monitoring",
+    "postgres",
+    "postgresql",
+    "preparation",
+    "prerequisite",
+    "prestep",
+    "procedure",
+    "prometheus",
+    "promote",
+    "purpose",
+    "quantity",
+    "recovery",
+    "region",
+    "replica",
+    "replicated",
+    "repository",
+    "summary",
+    "terraform",
+];
+
+/// Two words that are one: the first, the second, and both together.
+const COMPOUNDS: &[(&str, &str, &str)] = &[
+    ("load", "balancer", "loadbalancer"),
+    ("fail", "over", "failover"),
+    ("failing", "over", "failover"),
+    ("failed", "over", "failover"),
+    ("fail", "back", "failback"),
+    ("failing", "back", "failback"),
+    ("switch", "over", "switchover"),
+    ("switch", "back", "failback"),
+    ("roll", "back", "rollback"),
+    ("cut", "over", "cutover"),
+    ("set", "up", "setup"),
+    ("stand", "up", "setup"),
+    ("spin", "up", "setup"),
+    ("bring", "up", "setup"),
+    ("pre", "step", "prestep"),
+    ("pre", "requisite", "prerequisite"),
+    ("data", "base", "database"),
+    ("key", "pair", "keypair"),
+    ("ssh", "key", "keypair"),
+    ("route", "53", "route53"),
+    ("read", "only", "readonly"),
+    ("name", "server", "nameserver"),
+    ("host", "name", "hostname"),
+    ("object", "storage", "bucket"),
+    ("virtual", "machine", "vm"),
+    ("shut", "down", "shutdown"),
+    ("back", "up", "backup"),
+    ("run", "book", "runbook"),
+    ("smoke", "test", "smoketest"),
+    ("on", "call", "oncall"),
+];
+
+/// The longest word that is compared, in characters: the longest term has 12.
+const MAX_WORD: usize = 48;
+
+/// The words of a text. A hyphen or a point within a word stays only if there is a digit: `us-east-2`, `t3.medium`.
+pub(super) fn words(text: &str) -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | '\'' | '’');
+    for raw in text.split(|c| !part(c)) {
+        let raw = raw.trim_matches(['-', '.', '_', '\'', '’']);
+        if raw.is_empty() {
+            continue;
+        }
+        let kept = raw.chars().take(MAX_WORD);
+        let lower: String = kept.flat_map(char::to_lowercase).filter(|c| !matches!(c, '\'' | '’')).collect();
+        if lower.contains(['-', '.', '_']) && !lower.contains(|c: char| c.is_ascii_digit()) {
+            let joined: String = lower.chars().filter(|c| !matches!(c, '-' | '_')).collect();
+            if joined.contains('.') {
+                joined.split('.').filter(|w| !w.is_empty()).for_each(|w| push(&mut words, w));
+            } else {
+                push(&mut words, &joined);
+            }
+        } else {
+            push(&mut words, &lower);
+        }
+    }
+    words
+}
+
+fn push(words: &mut Vec<Word>, lower: &str) {
+    let word = mended(&singular(lower));
+    if let Some(last) = words.last() {
+        let pair = COMPOUNDS.iter().find(|(first, second, _)| last.is(first) && word.is(second));
+        if let Some((_, _, both)) = pair {
+            let guessed = last.guessed || word.guessed;
+            words.pop();
+            words.push(Word { text: (*both).to_owned(), guessed });
+            return;
+        }
+    }
+    words.push(word);
+}
+
+/// Without the `s` of the plural, as far as that matters to the terms.
+fn singular(word: &str) -> String {
+    match word {
+        "dbs" => return "db".to_owned(),
+        "vms" => return "vm".to_owned(),
+        "azs" => return "az".to_owned(),
+        "elbs" => return "elb".to_owned(),
+        "kubernetes" | "k8s" => return word.to_owned(),
+        _ => {}
+    }
+    if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem.len() > 2) {
+        return format!("{stem}y");
+    }
+    let plural =
+        word.len() > 3 && word.ends_with('s') && !["ss", "us", "is"].iter().any(|end| word.ends_with(end));
+    if plural { word[..word.len() - 1].to_owned() } else { word.to_owned() }
+}
+
+/// The term that a word was probably meant to be: one letter wrong in six to eight, two in more.
+fn mended(word: &str) -> Word {
+    let letters = word.chars().count();
+    if letters < 5 || TERMS.contains(&word) || word.contains(|c: char| !c.is_ascii_alphabetic()) {
+        return Word::new(word);
+    }
+    let meant = TERMS.iter().find(|term| {
+        let allowed = if term.len() >= 9 { 2 } else { 1 };
+        term.len() >= 6
+            && term.as_bytes()[0] == word.as_bytes()[0]
+            && term.len().abs_diff(letters) <= allowed
+            && distance(word.as_bytes(), term.as_bytes()) <= allowed
+    });
+    match meant {
+        // The singular of a term that ends in s, and a word that only has another ending, are not misspelt.
+        Some(term) if *term == "kubernetes" && word == "kubernete" => Word::new(*term),
+        Some(term) if ENDINGS.contains(&(word, term)) => Word::new(*term),
+        Some(_) if OTHERS.contains(&word) => Word::new(word),
+        Some(term) => Word { text: (*term).to_owned(), guessed: true },
+        None => Word::new(word),
+    }
+}
+
+/// Other forms of a term that are as good.
+const ENDINGS: &[(&str, &str)] = &[
+    ("balance", "balancer"),
+    ("loadbalance", "loadbalancer"),
+    ("replicate", "replicated"),
+    ("postgre", "postgres"),
+    ("prerequisit", "prerequisite"),
+];
+
+/// Words of their own that are near a term.
+const OTHERS: &[&str] = &[
+    "balanced",
+    "clustered",
+    "failure",
+    "instanced",
+    "promoted",
+    "promotes",
+    "promoting",
+    "regional",
+    "replicates",
+    "replication",
+    "restore",
+    "described",
+    "applications",
+    "recover",
+    "recovers",
+    "recovered",
+    "regions",
+    "proposed",
+    "purposed",
+    "buckets",
+];
+
+/// How many letters must be put in, taken out, changed, or swapped with their neighbour (optimal string alignment).
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+/// Whether the words hold this one.
+pub(super) fn has(words: &[Word], text: &str) -> bool {
+    words.iter().any(|word| word.is(text))
+}
+
+/// Whether the words hold any of these.
+pub(super) fn has_any(words: &[Word], texts: &[&str]) -> bool {
+    words.iter().any(|word| word.is_one_of(texts))
+}
+
+/// Whether the words hold all of these.
+pub(super) fn has_all(words: &[Word], texts: &[&str]) -> bool {
+    texts.iter().all(|text| has(words, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        words(text).iter().map(|w| w.text.clone()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn compounds_plurals_and_misspelt_terms_become_one_word() {
+        for (text, expected) in [
+            ("Load blancer", "loadbalancer"),
+            ("load-balancers", "loadbalancer"),
+            ("Kuberenetes clusters", "kubernetes cluster"),
+            ("fail-over the DB's", "failover the db"),
+            ("Route 53, us-east-2.", "route53 us-east-2"),
+            ("SSH key pairs", "keypair pair"),
+            ("db.t2.small", "db.t2.small"),
+            ("repositories and policies", "repository and policy"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_near_a_term_that_are_words_stay() {
+        for text in ["restore", "recover", "regional", "point", "instant", "remote", "failure"] {
+            assert_eq!(words(text), vec![Word::new(text)], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_verb_is_known_in_its_forms() {
+        for word in ["stop", "stopped", "stopping", "promote", "promoted", "promoting"] {
+            assert!(words(word)[0].is_one_of_verbs(&["stop", "promote"]), "{word}");
+        }
+        assert!(!words("storm")[0].is_verb("stop"));
+    }
+}
