@@ -20,6 +20,8 @@ pub(super) enum Block {
     Table(Vec<RawRow>),
     /// An item of a list.
     Item { line: usize, text: String, done: Option<bool> },
+    /// A line of a table in HTML.
+    Html { line: usize, text: String },
     /// Lines of text that stand together.
     Text(Vec<(usize, String)>),
 }
@@ -70,6 +72,9 @@ impl Blocks<'_> {
             self.end_text();
         } else if let Some((level, heading)) = hashed(text) {
             self.heading(line.number, level, plain(heading));
+        } else if is_html(text) {
+            self.end_text();
+            self.out.push(Block::Html { line: line.number, text: text.to_owned() });
         } else if self.begins_table() {
             self.table();
             return;
@@ -207,6 +212,13 @@ fn stands_alone(text: &str) -> Option<String> {
     let named = bold || text.ends_with(':');
     let sure = || announced(&plain).is_some_and(|announced| announced.sure);
     (named && words(&plain).len() <= MAX_WORDS && sure()).then_some(plain)
+}
+
+/// A line that opens or closes a part of a table in HTML.
+fn is_html(text: &str) -> bool {
+    const PARTS: &[&str] =
+        &["<table", "</table", "<tr", "</tr", "<td", "<th", "<tbody", "</tbody", "</thead"];
+    PARTS.iter().any(|part| text.get(..part.len()).is_some_and(|start| start.eq_ignore_ascii_case(part)))
 }
 
 /// The level of the heading that a line of marks makes of the line above; 0 if it can only be a rule.

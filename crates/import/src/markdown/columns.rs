@@ -4,6 +4,8 @@
 //! another way, in the same order, fits what the cells hold clearly better. Invariant: a cell that is laid onto no column
 //! is named, so that it can be reported.
 
+use bascule_core::asset::Protection;
+
 use super::kind;
 use super::protection;
 use super::quantity::{self, Said};
@@ -212,6 +214,8 @@ impl Look {
             Self::Dr
         } else if all.len() <= 4 && all.iter().any(is_size) {
             Self::Size
+        } else if protection::meaning(cell) == Some(Protection::OneRegionOnly) {
+            Self::Dr
         } else if all.len() <= 6 && starts_as_number(&all) && matches!(quantity::read(cell), Said::Number(_))
         {
             Self::Number

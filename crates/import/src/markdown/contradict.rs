@@ -211,54 +211,53 @@ fn size(row: &Row, findings: &mut Vec<Finding>) {
 const PLACES: &[&str] =
     &["primary", "secondary", "standby", "dr", "active", "passive", "main", "region", "replica"];
 
-/// Rows whose names are the same but for the place.
+/// Rows whose names are the same but for the place. Another purpose makes another asset of it.
 fn rows_of_one_asset(document: &Document, findings: &mut Vec<Finding>) {
-    let mut first: HashMap<(Option<AssetKind>, Vec<String>), &Row> = HashMap::new();
+    let mut same: HashMap<(Option<AssetKind>, Vec<String>, Vec<String>), &Row> = HashMap::new();
+    let mut named: HashMap<(Option<AssetKind>, Vec<String>), &Row> = HashMap::new();
     for row in &document.assets {
-        let name: Vec<String> = words(&row.name)
-            .into_iter()
-            .filter(|word| !word.is_one_of(PLACES) && region_of(&word.text).is_none())
-            .map(|word| word.text)
-            .collect();
-        let Some(before) = first.get(&(row.kind, name.clone())).copied() else {
-            first.insert((row.kind, name), row);
-            continue;
-        };
-        let elsewhere =
-            words(&before.name) != words(&row.name) || before.zones != row.zones || said_place(before, row);
-        let mut differ = Vec::new();
-        if let (Some(a), Some(b)) = (&before.size, &row.size)
-            && !a.eq_ignore_ascii_case(b)
-        {
-            differ.push(format!("the size ({a}, {b})"));
-        }
-        if !elsewhere && before.quantity != row.quantity {
-            let number = |row: &Row| row.quantity.map_or("no number".to_owned(), shown);
-            differ.push(format!("the number ({}, {})", number(before), number(row)));
-        }
-        if !elsewhere && before.dr != row.dr {
-            differ.push("how it is protected".to_owned());
-        }
-        if differ.is_empty() {
-            let message = format!("`{}` stands on line {} too", row.name, before.line);
-            let remedy =
-                if elsewhere { "nothing, if they are its two places" } else { "delete one of the rows" };
-            findings.push(Finding::new(Code::TwoRows, row.line, message, remedy));
-        } else {
-            let message = format!(
-                "`{}` stands on line {} too, and they differ in {}",
-                row.name,
-                before.line,
-                differ.join(" and ")
-            );
-            findings.push(Finding::new(
-                Code::RowsDisagree,
-                row.line,
-                message,
-                "write what is so on both rows",
-            ));
+        let (name, purpose) = (without_place(&row.name), without_place(&row.purpose));
+        let first = *named.entry((row.kind, name.clone())).or_insert(row);
+        let either_silent = row.purpose.is_empty() || first.purpose.is_empty();
+        let before =
+            if either_silent { first } else { *same.entry((row.kind, name, purpose)).or_insert(row) };
+        if before.line != row.line {
+            findings.push(beside(before, row));
         }
     }
+}
+
+fn without_place(text: &str) -> Vec<String> {
+    let all = words(text).into_iter();
+    all.filter(|word| !word.is_one_of(PLACES) && region_of(&word.text).is_none())
+        .map(|word| word.text)
+        .collect()
+}
+
+/// What two rows of one asset say of each other.
+fn beside(before: &Row, row: &Row) -> Finding {
+    let elsewhere =
+        words(&before.name) != words(&row.name) || before.zones != row.zones || said_place(before, row);
+    let mut differ = Vec::new();
+    if let (Some(a), Some(b)) = (&before.size, &row.size)
+        && !a.eq_ignore_ascii_case(b)
+    {
+        differ.push(format!("the size ({a}, {b})"));
+    }
+    if !elsewhere && before.quantity != row.quantity {
+        let number = |row: &Row| row.quantity.map_or("no number".to_owned(), shown);
+        differ.push(format!("the number ({}, {})", number(before), number(row)));
+    }
+    if !elsewhere && before.dr != row.dr {
+        differ.push("how it is protected".to_owned());
+    }
+    let stands = format!("`{}` stands on line {} too", row.name, before.line);
+    if differ.is_empty() {
+        let remedy = if elsewhere { "nothing, if they are its two places" } else { "delete one of the rows" };
+        return Finding::new(Code::TwoRows, row.line, stands, remedy);
+    }
+    let message = format!("{stands}, and they differ in {}", differ.join(" and "));
+    Finding::new(Code::RowsDisagree, row.line, message, "write what is so on both rows")
 }
 
 /// Whether one of two rows says in its purpose that it is the one in the other region.
@@ -344,7 +343,7 @@ fn owners(document: &Document, findings: &mut Vec<Finding>) {
         let without = plan.steps.iter().filter(|step| step.owner.is_none()).count();
         if without > 0 {
             let all = plan.steps.len();
-            let message = format!("{without} of the {all} steps of `{}` have no owner", plan.title);
+            let message = format!("steps without an owner: {without} of {all} in `{}`", plan.title);
             findings.push(Finding::new(
                 Code::NoOwner,
                 plan.line,

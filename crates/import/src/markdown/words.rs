@@ -168,6 +168,8 @@ fn singular(word: &str) -> String {
         "azs" => return "az".to_owned(),
         "elbs" => return "elb".to_owned(),
         "kubernetes" | "k8s" => return word.to_owned(),
+        // Too short for the rule of near words, and it heads the most important part.
+        "stpes" | "setps" | "stpe" | "setp" => return "step".to_owned(),
         _ => {}
     }
     if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem.len() > 2) {
