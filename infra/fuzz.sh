@@ -13,13 +13,7 @@ package=crates/import/fuzz
 work=$PWD/target/fuzz
 mapfile -t targets < <(if (($#)); then printf '%s\n' "$@"; else sed -n '/^\[\[bin\]\]/,/^$/s/^name = "\(.*\)"/\1/p' $package/Cargo.toml; fi)
 
-# The fixtures each target begins with, and the longest input it makes: twice the longest fixture, for more is seldom new.
-seeds() {
-    case $1 in
-        markdown) echo crates/import/tests/markdown ;;
-        *) echo "crates/import/tests/$1" ;;
-    esac
-}
+# The longest input, in bytes: three times the longest fixture; more is slower and seldom new.
 max_len=4096
 
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -33,7 +27,8 @@ failed=0
 for target in "${targets[@]}"; do
     corpus=$work/corpus/$target crashes=$work/crashes/$target
     mkdir -p "$corpus" "$crashes"
-    find "$(seeds "$target")" -type f -size -$((max_len))c -exec cp {} "$corpus" \;
+    # The fixtures stand in the folder of the target's name.
+    find "crates/import/tests/$target" -type f ! -name '*.rs' -size -${max_len}c -exec cp {} "$corpus" \;
     echo "fuzz: $target for $seconds s"
     if ! "$work/$host/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=$max_len \
         -artifact_prefix="$crashes/" -print_final_stats=1 -verbosity=0 "$corpus" 2>"$work/$target.log"; then

@@ -4,7 +4,7 @@
 //! of a table is a row, and what it is worth is decided later. Invariant: each line that is not blank is in one block,
 //! save a rule (`---`) that divides nothing.
 
-use super::heading::announced;
+use super::heading::{announced, bare};
 use super::inline::{cells, pipes, plain};
 use super::region::place;
 use super::source::Line;
@@ -84,12 +84,26 @@ impl Blocks<'_> {
             self.end_text();
             let text = plain(item);
             self.out.push(Block::Item { line: line.number, text, done });
+        } else if let Some((heading, rest)) = bare(text).filter(|_| self.begins_paragraph()) {
+            let (heading, rest) = (plain(heading), plain(rest));
+            self.heading(line.number, self.level + 1, heading);
+            if !rest.is_empty() {
+                self.text.push((line.number, rest));
+            }
         } else if let Some(heading) = stands_alone(text) {
             self.heading(line.number, self.level + 1, heading);
         } else if !self.continues_item(line) {
             self.text.push((line.number, plain(text)));
         }
         self.at += 1;
+    }
+
+    /// Whether this line does not go on with the one above, which may be a list's last item, or a line that says
+    /// everything.
+    fn begins_paragraph(&self) -> bool {
+        let before = self.at.checked_sub(1).map_or("", |before| self.lines[before].text.as_str());
+        let next = self.lines.get(self.at + 1).map_or("", |next| next.text.as_str());
+        underline(next).is_none() && !before.ends_with(',')
     }
 
     fn end_text(&mut self) {

@@ -213,14 +213,15 @@ const PLACES: &[&str] =
 
 /// Rows whose names are the same but for the place. Another purpose makes another asset of it.
 fn rows_of_one_asset(document: &Document, findings: &mut Vec<Finding>) {
-    let mut same: HashMap<(Option<AssetKind>, Vec<String>, Vec<String>), &Row> = HashMap::new();
-    let mut named: HashMap<(Option<AssetKind>, Vec<String>), &Row> = HashMap::new();
+    /// A kind, and the words of a name.
+    type Name = (Option<AssetKind>, Vec<String>);
+    let mut same: HashMap<(Name, Vec<String>), &Row> = HashMap::new();
+    let mut named: HashMap<Name, &Row> = HashMap::new();
     for row in &document.assets {
-        let (name, purpose) = (without_place(&row.name), without_place(&row.purpose));
-        let first = *named.entry((row.kind, name.clone())).or_insert(row);
+        let (name, purpose) = ((row.kind, without_place(&row.name)), without_place(&row.purpose));
+        let first = *named.entry(name.clone()).or_insert(row);
         let either_silent = row.purpose.is_empty() || first.purpose.is_empty();
-        let before =
-            if either_silent { first } else { *same.entry((row.kind, name, purpose)).or_insert(row) };
+        let before = if either_silent { first } else { *same.entry((name, purpose)).or_insert(row) };
         if before.line != row.line {
             findings.push(beside(before, row));
         }

@@ -49,7 +49,8 @@ fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
     let automatic = automatic_failover(&all);
     let mut placed: Vec<(usize, Intent)> = Vec::new();
     for at in 0..all.len() {
-        if denied(&all, at) {
+        // No verb has one letter, and nothing denied is asked for.
+        if all[at].text.len() < 2 || denied(&all, at) {
             continue;
         }
         let rest = &all[at..];
@@ -131,7 +132,9 @@ fn promotes(all: &[Word], at: usize) -> bool {
     let first = &rest[0];
     let object = object(rest, 6);
     if first.is_verb("promote") || first.is("promotion") {
-        return has_any(object, DATABASES) || has(object, "standby") || has_any(&all[..at], DATABASES);
+        return has_any(object, DATABASES)
+            || has(object, "standby")
+            || has_any(&all[at.saturating_sub(12)..at], DATABASES);
     }
     let moved =
         first.is_one_of(&["failover", "switchover"]) || first.is_one_of_verbs(&["failover", "switchover"]);
@@ -145,9 +148,9 @@ fn promotes(all: &[Word], at: usize) -> bool {
         return true;
     }
     // "make the replica the primary".
-    let made = first.is_one_of_verbs(&["make", "turn", "convert", "set"]);
-    made && has_any(object, &["replica", "standby", "secondary"])
-        && has_any(object, &["primary", "master", "writer"])
+    let made = first.is_one_of_verbs(&["make", "turn", "convert", "set", "force"]);
+    let result = rest.iter().skip(1).take(9).any(|word| word.is_one_of(&["primary", "master", "writer"]));
+    made && has_any(object, &["replica", "standby", "secondary"]) && result
 }
 
 /// Where a failover that nobody starts is asked for.
@@ -362,6 +365,7 @@ mod tests {
             ("Redirect traffic to us-west-1", vec![MoveNames]),
             ("Failover the database replicas to us-west-1 (manual or automatic)", vec![PromoteDatabase]),
             ("Promote the read replica", vec![PromoteDatabase]),
+            ("Force the secondary RDS cluster to become primary", vec![PromoteDatabase]),
             ("Fail over the DB, then point DNS at it", vec![PromoteDatabase, MoveNames]),
             ("Point DNS at us-west-1 and promote the database", vec![MoveNames, PromoteDatabase]),
             ("Do not promote the database yet", vec![]),

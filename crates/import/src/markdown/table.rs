@@ -122,7 +122,7 @@ impl<'z> Table<'z> {
         let unread: Vec<String> = columns
             .iter()
             .zip(&header.cells)
-            .filter(|(column, cell)| **column == Column::Other && !cell.is_empty())
+            .filter(|(column, cell)| **column == Column::Other && cell.contains(char::is_alphabetic))
             .map(|(_, cell)| format!("`{}`", shortened(cell)))
             .collect();
         if !unread.is_empty() {

@@ -122,6 +122,12 @@ impl Zones {
                 );
                 word.to_owned()
             }
+            Place::ZoneOf(region)
+                if self.read.iter().any(|(zone, _)| zone.name == region && zone.line == line) =>
+            {
+                // Its region stands on the same line: nothing was misunderstood.
+                return;
+            }
             Place::ZoneOf(region) => {
                 let message = format!("`{word}` is an availability zone of {region}, not a region");
                 self.say(Code::ZoneShape, line, message, "write the region");

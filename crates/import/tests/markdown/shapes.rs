@@ -23,6 +23,13 @@ const NONE: &[&str] = &[];
 
 const SHAPES: &[Shape] = &[
     Shape {
+        file: "bare",
+        zones: &["us-east-2", "us-west-1"],
+        assets: &["6 compute 2 EC2", "7 database 3 RDS Postgres", "8 kubernetes 3 K8s"],
+        findings: &["I018 1", "I016 5", "I005 8", "I010 8", "I030 15"],
+        headers: &[5],
+    },
+    Shape {
         file: "bom_crlf",
         zones: &["eu-west-1", "eu-west-3"],
         assets: &["8 compute 2 EC2 instance"],
