@@ -32,6 +32,9 @@ pub fn contradictions(document: &Document) -> Vec<Finding> {
     findings
 }
 
+/// The most numbers of one line that are found fault with: there are nine kinds, each with a number before and after.
+const MAX_OF_LINE: usize = 18;
+
 /// A number that a text says.
 struct SaidNumber {
     kind: AssetKind,
@@ -51,10 +54,16 @@ fn numbers(document: &Document, findings: &mut Vec<Finding>) {
     let known: HashMap<AssetKind, Known<'_>> =
         table.iter().map(|(kind, rows)| (*kind, Known::of(rows, document.zones.len()))).collect();
     let mut said: HashSet<(AssetKind, u64, usize)> = HashSet::new();
+    let mut on_line: HashMap<usize, usize> = HashMap::new();
     for number in said_numbers(document) {
         let Some(known) = known.get(&number.kind) else { continue };
         let Some(total) = in_all(number.quantity, document.zones.len()) else { continue };
         if known.numbers.contains(&total) || !said.insert((number.kind, total, number.line)) {
+            continue;
+        }
+        let count = on_line.entry(number.line).or_default();
+        *count += 1;
+        if *count > MAX_OF_LINE {
             continue;
         }
         let (table, line) = (known.shown(), known.rows[0].1);
@@ -189,7 +198,9 @@ fn service(word: &str) -> String {
 
 fn size(row: &Row, findings: &mut Vec<Finding>) {
     let Some(text) = &row.size else { return };
-    for word in words(text) {
+    // A size is a word or two; of a whole text only the first are looked at.
+    const WORDS: usize = 8;
+    for word in words(text).into_iter().take(WORDS) {
         if let Some(retired) = retired(&word.text) {
             let message = format!("`{}` of `{}`: {}", word.text, row.name, retired.said);
             let remedy = format!("move to {}", retired.instead);
@@ -274,14 +285,15 @@ fn zones_of_steps(document: &Document, findings: &mut Vec<Finding>) {
         return;
     }
     for step in steps(document) {
-        for zone in step.zones.iter().filter(|zone| !known.contains(&zone.as_str())) {
-            let message = format!("`{zone}` is not one of the zones ({})", known.join(", "));
-            let remedy = match known.iter().find(|known| is_near(known, zone)) {
-                Some(near) => format!("write {near}, if that is meant"),
-                None => "correct it, or list it as a zone".to_owned(),
-            };
-            findings.push(Finding::new(Code::ZoneUnlisted, step.line, message, remedy));
-        }
+        let unlisted = step.zones.iter().filter(|zone| !known.contains(&zone.as_str()));
+        let unlisted: Vec<&str> = unlisted.map(String::as_str).collect();
+        let Some(first) = unlisted.first() else { continue };
+        let message = format!("`{}` is not one of the zones ({})", unlisted.join("`, `"), known.join(", "));
+        let remedy = match known.iter().find(|known| is_near(known, first)) {
+            Some(near) => format!("write {near}, if that is meant"),
+            None => "correct it, or list it as a zone".to_owned(),
+        };
+        findings.push(Finding::new(Code::ZoneUnlisted, step.line, message, remedy));
     }
 }
 

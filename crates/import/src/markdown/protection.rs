@@ -70,12 +70,17 @@ fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
     ]) {
         return Some(Protection::RebuiltOnDemand);
     }
-    if (word.is("provider") && next(&["managed", "run"]))
+    if (word.is_one_of(&["provider", "aws"]) && next(&["managed", "run"]))
         || (word.is("managed") && next(&["by", "service"]))
-        || word.is_one_of(&["saas", "awsmanaged", "providermanaged"])
+        || word.is("saas")
         || (word.is("global") && next(&["service"]))
     {
         return Some(Protection::ProviderManaged);
+    }
+    // "us-east-2 only", "only in us-east-2".
+    let near = &all[at.saturating_sub(3)..(at + 4).min(all.len())];
+    if word.is("only") && near.iter().any(|word| region_of(&word.text).is_some()) {
+        return Some(Protection::OneRegionOnly);
     }
     if (word.is_one_of(&["one", "single"]) && next(&["region", "zone", "location"]))
         || word.is("singleregion")
@@ -111,6 +116,7 @@ mod tests {
             ("Replicated to us-west-1", Some(Protection::Replicated)),
             ("not replicated", Some(Protection::OneRegionOnly)),
             ("No", Some(Protection::OneRegionOnly)),
+            ("us-east-2 only", Some(Protection::OneRegionOnly)),
             ("daily snapshots", Some(Protection::Copied)),
             ("stored elsewhere", Some(Protection::StoredElsewhere)),
             ("Rebuilt on demand", Some(Protection::RebuiltOnDemand)),

@@ -267,7 +267,7 @@ impl Reader {
             match self.section {
                 Some(Section::PreSteps) => plan.written.pre_steps.push(step),
                 Some(Section::Steps) => plan.written.steps.push(step),
-                _ => {
+                Some(Section::Plan | Section::Zones | Section::Table | Section::Descriptions) | None => {
                     plan.loose.push(step);
                     continue;
                 }

@@ -116,12 +116,17 @@ const COMPOUNDS: &[(&str, &str, &str)] = &[
     ("run", "book", "runbook"),
     ("smoke", "test", "smoketest"),
     ("on", "call", "oncall"),
+    ("multi", "region", "multiregion"),
+    ("single", "region", "singleregion"),
+    ("active", "active", "activeactive"),
+    ("off", "site", "offsite"),
+    ("auto", "failover", "autofailover"),
 ];
 
 /// The longest word that is compared, in characters: the longest term has 12.
 const MAX_WORD: usize = 48;
 
-/// The words of a text. A hyphen or a point within a word stays only if there is a digit: `us-east-2`, `t3.medium`.
+/// The words of a text. A hyphen or a point divides, unless a digit makes a name of it: `us-east-2`, `t3.medium`.
 pub(super) fn words(text: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | '\'' | '’');
@@ -131,12 +136,15 @@ pub(super) fn words(text: &str) -> Vec<Word> {
             continue;
         }
         let lower = lower(raw);
-        let joins = lower.contains(['-', '.', '_']) && !lower.contains(|c: char| c.is_ascii_digit());
-        if joins {
-            let joined = lower.replace(['-', '_'], "");
-            joined.split('.').filter(|w| !w.is_empty()).for_each(|w| push(&mut words, w.to_owned()));
-        } else {
+        let digit = |c: char| c.is_ascii_digit();
+        let whole = lower.contains(digit) && !(lower.starts_with(digit) && lower.contains('-'));
+        if whole {
             push(&mut words, lower);
+        } else {
+            lower
+                .split(['-', '.', '_'])
+                .filter(|w| !w.is_empty())
+                .for_each(|w| push(&mut words, w.to_owned()));
         }
     }
     words
@@ -304,6 +312,7 @@ mod tests {
             ("Route 53, us-east-2.", "route53 us-east-2"),
             ("SSH key pairs", "keypair pair"),
             ("db.t2.small", "db.t2.small"),
+            ("RDS-primary, a 3-node cluster", "rds primary a 3 node cluster"),
             ("repositories and policies", "repository and policy"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
