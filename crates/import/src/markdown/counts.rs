@@ -141,9 +141,9 @@ mod tests {
         for (text, expected) in [
             ("Grow from 1 db node to 3 nodes.", vec![from(Database, 1), total(Database, 3)]),
             ("from 2 K8s nodes to 3 K8s nodes", vec![from(Kubernetes, 2), total(Kubernetes, 3)]),
-            ("we use 3 instance VMs in EC2", vec![total(Compute, 3)]),
-            ("2 nodes kubernetes cluster for the monitoring", vec![total(Kubernetes, 2)]),
-            ("1 node RDS cluster", vec![total(Database, 1)]),
+            ("run 3 VM instances on EC2", vec![total(Compute, 3)]),
+            ("2 nodes Kubernetes cluster for the tools", vec![total(Kubernetes, 2)]),
+            ("a 1 node Postgres cluster", vec![total(Database, 1)]),
             ("2 SSH key pairs to log in to the EC2 servers", vec![total(KeyPair, 2)]),
             ("1 load balancer and three EC2 instances", vec![total(LoadBalancer, 1), total(Compute, 3)]),
             ("Scale the web servers to 8", vec![total(Compute, 8)]),
