@@ -1,4 +1,4 @@
-//! Prints what is read from a disaster-recovery document: `cargo run -p bascule-import --example read_markdown -- FILE`.
+//! Prints, as JSON, what is read from a disaster-recovery document: `cargo run -p bascule-import --example read_markdown -- FILE`.
 
 use std::process::ExitCode;
 
@@ -14,23 +14,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match bascule_import::markdown::read(&bytes) {
-        Ok(imported) => {
-            println!("{:#?}", imported.document);
-            for finding in imported.findings {
-                println!(
-                    "{} {:?} line {}: {}",
-                    finding.code.as_str(),
-                    finding.severity,
-                    finding.line,
-                    finding.message
-                );
-            }
-            ExitCode::SUCCESS
-        }
-        Err(finding) => {
-            eprintln!("{} line {}: {}", finding.code.as_str(), finding.line, finding.message);
-            ExitCode::FAILURE
-        }
-    }
+    let (imported, findings) = match bascule_import::markdown::read(&bytes) {
+        Ok(imported) => (Some(imported.document), imported.findings),
+        Err(finding) => (None, vec![finding]),
+    };
+    let text = serde_json::json!({ "document": imported, "findings": findings });
+    println!("{text:#}");
+    if imported.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -4,7 +4,7 @@
 //! of a table is a row, and what it is worth is decided later. Invariant: each line that is not blank is in one block,
 //! save a rule (`---`) that divides nothing.
 
-use super::heading::announced;
+use super::heading::{announced, bare};
 use super::inline::{cells, pipes, plain};
 use super::region::place;
 use super::source::Line;
@@ -20,6 +20,8 @@ pub(super) enum Block {
     Table(Vec<RawRow>),
     /// An item of a list.
     Item { line: usize, text: String, done: Option<bool> },
+    /// A line of a table in HTML.
+    Html { line: usize, text: String },
     /// Lines of text that stand together.
     Text(Vec<(usize, String)>),
 }
@@ -70,6 +72,9 @@ impl Blocks<'_> {
             self.end_text();
         } else if let Some((level, heading)) = hashed(text) {
             self.heading(line.number, level, plain(heading));
+        } else if is_html(text) {
+            self.end_text();
+            self.out.push(Block::Html { line: line.number, text: text.to_owned() });
         } else if self.begins_table() {
             self.table();
             return;
@@ -79,12 +84,26 @@ impl Blocks<'_> {
             self.end_text();
             let text = plain(item);
             self.out.push(Block::Item { line: line.number, text, done });
+        } else if let Some((heading, rest)) = bare(text).filter(|_| self.begins_paragraph()) {
+            let (heading, rest) = (plain(heading), plain(rest));
+            self.heading(line.number, self.level + 1, heading);
+            if !rest.is_empty() {
+                self.text.push((line.number, rest));
+            }
         } else if let Some(heading) = stands_alone(text) {
             self.heading(line.number, self.level + 1, heading);
         } else if !self.continues_item(line) {
             self.text.push((line.number, plain(text)));
         }
         self.at += 1;
+    }
+
+    /// Whether this line does not go on with the one above, which may be a list's last item, or a line that says
+    /// everything.
+    fn begins_paragraph(&self) -> bool {
+        let before = self.at.checked_sub(1).map_or("", |before| self.lines[before].text.as_str());
+        let next = self.lines.get(self.at + 1).map_or("", |next| next.text.as_str());
+        underline(next).is_none() && !before.ends_with(',')
     }
 
     fn end_text(&mut self) {
@@ -207,6 +226,13 @@ fn stands_alone(text: &str) -> Option<String> {
     let named = bold || text.ends_with(':');
     let sure = || announced(&plain).is_some_and(|announced| announced.sure);
     (named && words(&plain).len() <= MAX_WORDS && sure()).then_some(plain)
+}
+
+/// A line that opens or closes a part of a table in HTML.
+fn is_html(text: &str) -> bool {
+    const PARTS: &[&str] =
+        &["<table", "</table", "<tr", "</tr", "<td", "<th", "<tbody", "</tbody", "</thead"];
+    PARTS.iter().any(|part| text.get(..part.len()).is_some_and(|start| start.eq_ignore_ascii_case(part)))
 }
 
 /// The level of the heading that a line of marks makes of the line above; 0 if it can only be a rule.

@@ -4,6 +4,8 @@
 //! another way, in the same order, fits what the cells hold clearly better. Invariant: a cell that is laid onto no column
 //! is named, so that it can be reported.
 
+use bascule_core::asset::Protection;
+
 use super::kind;
 use super::protection;
 use super::quantity::{self, Said};
@@ -47,8 +49,10 @@ impl Column {
 /// The columns that a header names. A second column of the same meaning is not read.
 pub(super) fn of_header(cells: &[String]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
-    for cell in cells {
-        let column = named(&words(cell), cell);
+    for (at, cell) in cells.iter().enumerate() {
+        // A first column of this name counts the rows, and not the assets.
+        let numbers = at > 0 && matches!(cell.trim(), "#" | "No." | "Nr." | "No");
+        let column = if numbers { Column::Quantity } else { named(&words(cell)) };
         columns.push(if columns.contains(&column) { Column::Other } else { column });
     }
     // "Type" alone says what the asset is; beside no other name it is the name.
@@ -62,23 +66,21 @@ pub(super) fn of_header(cells: &[String]) -> Vec<Column> {
 
 /// Whether these columns are a table of assets: it names them, and says something more.
 pub(super) fn is_assets(header: &[String]) -> bool {
-    let named: Vec<Column> = header.iter().map(|cell| named(&words(cell), cell)).collect();
+    let named: Vec<Column> = header.iter().map(|cell| named(&words(cell))).collect();
     let count = |wanted: &[Column]| wanted.iter().filter(|column| named.contains(column)).count();
     let about = count(&[Column::Size, Column::Quantity, Column::Dr]);
     let all = about + count(&[Column::Name, Column::Kind, Column::Purpose, Column::Zone]);
     about >= 1 && all >= 2
 }
 
-fn named(all: &[Word], text: &str) -> Column {
+fn named(all: &[Word]) -> Column {
     // A header is a few words: a cell with more is one of a row.
     if all.len() > 6 {
         return Column::Other;
     }
     let any = |texts: &[&str]| has_any(all, texts);
     let instance_type = any(&["instance", "machine", "server", "vm"]) && any(&["type", "class", "size"]);
-    if any(&["qty", "quantity", "count", "amount", "number", "many", "qnty", "quanity", "replica", "node"])
-        || matches!(text.trim(), "#" | "No." | "Nr." | "No")
-    {
+    if any(&["qty", "quantity", "count", "amount", "number", "many", "qnty", "quanity", "replica", "node"]) {
         Column::Quantity
     } else if any(&[
         "dr",
@@ -212,6 +214,8 @@ impl Look {
             Self::Dr
         } else if all.len() <= 4 && all.iter().any(is_size) {
             Self::Size
+        } else if protection::meaning(cell) == Some(Protection::OneRegionOnly) {
+            Self::Dr
         } else if all.len() <= 6 && starts_as_number(&all) && matches!(quantity::read(cell), Said::Number(_))
         {
             Self::Number
@@ -296,6 +300,7 @@ mod tests {
             ),
             (vec!["Name", "Type", "Region", "#", "Notes"], vec![Name, Kind, Zone, Quantity, Other]),
             (vec!["Type", "Description", "Count"], vec![Name, Purpose, Quantity]),
+            (vec!["#", "Asset", "Count"], vec![Other, Name, Quantity]),
         ] {
             let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
             assert_eq!(of_header(&header), expected, "{header:?}");

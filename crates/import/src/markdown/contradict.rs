@@ -32,6 +32,9 @@ pub fn contradictions(document: &Document) -> Vec<Finding> {
     findings
 }
 
+/// The most numbers of one line that are found fault with: there are nine kinds, each with a number before and after.
+const MAX_OF_LINE: usize = 18;
+
 /// A number that a text says.
 struct SaidNumber {
     kind: AssetKind,
@@ -51,10 +54,16 @@ fn numbers(document: &Document, findings: &mut Vec<Finding>) {
     let known: HashMap<AssetKind, Known<'_>> =
         table.iter().map(|(kind, rows)| (*kind, Known::of(rows, document.zones.len()))).collect();
     let mut said: HashSet<(AssetKind, u64, usize)> = HashSet::new();
+    let mut on_line: HashMap<usize, usize> = HashMap::new();
     for number in said_numbers(document) {
         let Some(known) = known.get(&number.kind) else { continue };
         let Some(total) = in_all(number.quantity, document.zones.len()) else { continue };
         if known.numbers.contains(&total) || !said.insert((number.kind, total, number.line)) {
+            continue;
+        }
+        let count = on_line.entry(number.line).or_default();
+        *count += 1;
+        if *count > MAX_OF_LINE {
             continue;
         }
         let (table, line) = (known.shown(), known.rows[0].1);
@@ -189,7 +198,9 @@ fn service(word: &str) -> String {
 
 fn size(row: &Row, findings: &mut Vec<Finding>) {
     let Some(text) = &row.size else { return };
-    for word in words(text) {
+    // A size is a word or two; of a whole text only the first are looked at.
+    const WORDS: usize = 8;
+    for word in words(text).into_iter().take(WORDS) {
         if let Some(retired) = retired(&word.text) {
             let message = format!("`{}` of `{}`: {}", word.text, row.name, retired.said);
             let remedy = format!("move to {}", retired.instead);
@@ -211,54 +222,54 @@ fn size(row: &Row, findings: &mut Vec<Finding>) {
 const PLACES: &[&str] =
     &["primary", "secondary", "standby", "dr", "active", "passive", "main", "region", "replica"];
 
-/// Rows whose names are the same but for the place.
+/// Rows whose names are the same but for the place. Another purpose makes another asset of it.
 fn rows_of_one_asset(document: &Document, findings: &mut Vec<Finding>) {
-    let mut first: HashMap<(Option<AssetKind>, Vec<String>), &Row> = HashMap::new();
+    /// A kind, and the words of a name.
+    type Name = (Option<AssetKind>, Vec<String>);
+    let mut same: HashMap<(Name, Vec<String>), &Row> = HashMap::new();
+    let mut named: HashMap<Name, &Row> = HashMap::new();
     for row in &document.assets {
-        let name: Vec<String> = words(&row.name)
-            .into_iter()
-            .filter(|word| !word.is_one_of(PLACES) && region_of(&word.text).is_none())
-            .map(|word| word.text)
-            .collect();
-        let Some(before) = first.get(&(row.kind, name.clone())).copied() else {
-            first.insert((row.kind, name), row);
-            continue;
-        };
-        let elsewhere =
-            words(&before.name) != words(&row.name) || before.zones != row.zones || said_place(before, row);
-        let mut differ = Vec::new();
-        if let (Some(a), Some(b)) = (&before.size, &row.size)
-            && !a.eq_ignore_ascii_case(b)
-        {
-            differ.push(format!("the size ({a}, {b})"));
-        }
-        if !elsewhere && before.quantity != row.quantity {
-            let number = |row: &Row| row.quantity.map_or("no number".to_owned(), shown);
-            differ.push(format!("the number ({}, {})", number(before), number(row)));
-        }
-        if !elsewhere && before.dr != row.dr {
-            differ.push("how it is protected".to_owned());
-        }
-        if differ.is_empty() {
-            let message = format!("`{}` stands on line {} too", row.name, before.line);
-            let remedy =
-                if elsewhere { "nothing, if they are its two places" } else { "delete one of the rows" };
-            findings.push(Finding::new(Code::TwoRows, row.line, message, remedy));
-        } else {
-            let message = format!(
-                "`{}` stands on line {} too, and they differ in {}",
-                row.name,
-                before.line,
-                differ.join(" and ")
-            );
-            findings.push(Finding::new(
-                Code::RowsDisagree,
-                row.line,
-                message,
-                "write what is so on both rows",
-            ));
+        let (name, purpose) = ((row.kind, without_place(&row.name)), without_place(&row.purpose));
+        let first = *named.entry(name.clone()).or_insert(row);
+        let either_silent = row.purpose.is_empty() || first.purpose.is_empty();
+        let before = if either_silent { first } else { *same.entry((name, purpose)).or_insert(row) };
+        if before.line != row.line {
+            findings.push(beside(before, row));
         }
     }
+}
+
+fn without_place(text: &str) -> Vec<String> {
+    let all = words(text).into_iter();
+    all.filter(|word| !word.is_one_of(PLACES) && region_of(&word.text).is_none())
+        .map(|word| word.text)
+        .collect()
+}
+
+/// What two rows of one asset say of each other.
+fn beside(before: &Row, row: &Row) -> Finding {
+    let elsewhere =
+        words(&before.name) != words(&row.name) || before.zones != row.zones || said_place(before, row);
+    let mut differ = Vec::new();
+    if let (Some(a), Some(b)) = (&before.size, &row.size)
+        && !a.eq_ignore_ascii_case(b)
+    {
+        differ.push(format!("the size ({a}, {b})"));
+    }
+    if !elsewhere && before.quantity != row.quantity {
+        let number = |row: &Row| row.quantity.map_or("no number".to_owned(), shown);
+        differ.push(format!("the number ({}, {})", number(before), number(row)));
+    }
+    if !elsewhere && before.dr != row.dr {
+        differ.push("how it is protected".to_owned());
+    }
+    let stands = format!("`{}` stands on line {} too", row.name, before.line);
+    if differ.is_empty() {
+        let remedy = if elsewhere { "nothing, if they are its two places" } else { "delete one of the rows" };
+        return Finding::new(Code::TwoRows, row.line, stands, remedy);
+    }
+    let message = format!("{stands}, and they differ in {}", differ.join(" and "));
+    Finding::new(Code::RowsDisagree, row.line, message, "write what is so on both rows")
 }
 
 /// Whether one of two rows says in its purpose that it is the one in the other region.
@@ -274,14 +285,15 @@ fn zones_of_steps(document: &Document, findings: &mut Vec<Finding>) {
         return;
     }
     for step in steps(document) {
-        for zone in step.zones.iter().filter(|zone| !known.contains(&zone.as_str())) {
-            let message = format!("`{zone}` is not one of the zones ({})", known.join(", "));
-            let remedy = match known.iter().find(|known| is_near(known, zone)) {
-                Some(near) => format!("write {near}, if that is meant"),
-                None => "correct it, or list it as a zone".to_owned(),
-            };
-            findings.push(Finding::new(Code::ZoneUnlisted, step.line, message, remedy));
-        }
+        let unlisted = step.zones.iter().filter(|zone| !known.contains(&zone.as_str()));
+        let unlisted: Vec<&str> = unlisted.map(String::as_str).collect();
+        let Some(first) = unlisted.first() else { continue };
+        let message = format!("`{}` is not one of the zones ({})", unlisted.join("`, `"), known.join(", "));
+        let remedy = match known.iter().find(|known| is_near(known, first)) {
+            Some(near) => format!("write {near}, if that is meant"),
+            None => "correct it, or list it as a zone".to_owned(),
+        };
+        findings.push(Finding::new(Code::ZoneUnlisted, step.line, message, remedy));
     }
 }
 
@@ -344,7 +356,7 @@ fn owners(document: &Document, findings: &mut Vec<Finding>) {
         let without = plan.steps.iter().filter(|step| step.owner.is_none()).count();
         if without > 0 {
             let all = plan.steps.len();
-            let message = format!("{without} of the {all} steps of `{}` have no owner", plan.title);
+            let message = format!("steps without an owner: {without} of {all} in `{}`", plan.title);
             findings.push(Finding::new(
                 Code::NoOwner,
                 plan.line,

@@ -73,7 +73,10 @@ pub(super) fn counts(sentence: &str) -> Vec<Count> {
         let before = index.checked_sub(1).map_or(0, |last| numbers[last].0 + 1);
         // "from 1 db node to 3 nodes": what the second number counts was said with the first.
         let last = counts.last().filter(|last| last.from).map(|last| last.kind);
-        let Some(kind) = counted(after, &all[before..at], last) else { continue };
+        let kind = counted(after, &all[before..at], last).or_else(|| {
+            if is_new_number(&all[..at]) { last.or_else(|| named_before(&all[before..at])) } else { None }
+        });
+        let Some(kind) = kind else { continue };
         let spread_over = spread(&all[at + 1..end], "");
         let quantity = match spread_over {
             Spread::InAll => Quantity::Total(n),
@@ -83,6 +86,34 @@ pub(super) fn counts(sentence: &str) -> Vec<Count> {
         counts.push(Count { kind, quantity, from: before_from, at });
     }
     counts
+}
+
+/// Whether the words before a number make it the number of what they name: "scale the servers to 8", and not "set the
+/// records' TTL to 60".
+fn is_new_number(before: &[Word]) -> bool {
+    const VERBS: &[&str] = &["scale", "increase", "grow", "expand", "raise", "reduce"];
+    const MEASURES: &[&str] = &[
+        "ttl",
+        "timeout",
+        "retention",
+        "storage",
+        "memory",
+        "size",
+        "interval",
+        "weight",
+        "capacity",
+        "lag",
+        "disk",
+    ];
+    before.last().is_some_and(|word| word.is_one_of(&["to", "from"]))
+        && before.iter().any(|word| word.is_one_of_verbs(VERBS))
+        && !before.iter().any(|word| word.is_one_of(MEASURES))
+}
+
+/// The kind that is named before a number that stands alone.
+fn named_before(before: &[Word]) -> Option<AssetKind> {
+    let specific = before.iter().filter(|word| !kind::is_generic(word)).find_map(kind::of_word);
+    specific.or_else(|| before.iter().find_map(kind::of_word))
 }
 
 /// What a number counts: the first kind that is named after it, or, if it only counts "nodes", what is named near.
@@ -110,11 +141,14 @@ mod tests {
         for (text, expected) in [
             ("Grow from 1 db node to 3 nodes.", vec![from(Database, 1), total(Database, 3)]),
             ("from 2 K8s nodes to 3 K8s nodes", vec![from(Kubernetes, 2), total(Kubernetes, 3)]),
-            ("we use 3 instance VMs in EC2", vec![total(Compute, 3)]),
-            ("2 nodes kubernetes cluster for the monitoring", vec![total(Kubernetes, 2)]),
-            ("1 node RDS cluster", vec![total(Database, 1)]),
+            ("run 3 VM instances on EC2", vec![total(Compute, 3)]),
+            ("2 nodes Kubernetes cluster for the tools", vec![total(Kubernetes, 2)]),
+            ("a 1 node Postgres cluster", vec![total(Database, 1)]),
             ("2 SSH key pairs to log in to the EC2 servers", vec![total(KeyPair, 2)]),
             ("1 load balancer and three EC2 instances", vec![total(LoadBalancer, 1), total(Compute, 3)]),
+            ("Scale the web servers to 8", vec![total(Compute, 8)]),
+            ("Scale the database nodes from 2 to 3", vec![from(Database, 2), total(Database, 3)]),
+            ("Reduce the TTL of the DNS records to 60", vec![]),
             ("3 instances per region", vec![(Compute, Quantity::PerRegion(3), false)]),
             ("within 5 minutes the database is up", vec![]),
             ("Postgres 15 database", vec![]),

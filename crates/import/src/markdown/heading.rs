@@ -104,6 +104,39 @@ fn intent(all: &[Word]) -> Option<Intent> {
     has_any(all, &["verification", "verify", "validation", "testing"]).then_some(Intent::Verify)
 }
 
+/// Headings that are known without any mark that makes a heading of them, as words.
+const BARE: &[&str] = &[
+    "zone",
+    "aws zone",
+    "region",
+    "aws region",
+    "availability zone",
+    "description",
+    "dr plan",
+    "disaster recovery plan",
+    "prestep",
+    "prerequisite",
+    "step",
+    "failover step",
+    "table",
+    "asset",
+    "server and cluster",
+    "server",
+];
+
+/// A line that is a heading although nothing marks it: one of a few phrases alone, or with a colon and what stands under
+/// it. Returns the heading and the rest.
+pub(super) fn bare(line: &str) -> Option<(&str, &str)> {
+    // The longest of the phrases, with room for a typo.
+    const LONGEST: usize = 30;
+    let (heading, rest) = line.split_once(':').unwrap_or((line, ""));
+    if heading.len() > LONGEST {
+        return None;
+    }
+    let all: Vec<String> = words(heading).into_iter().map(|word| word.text).collect();
+    BARE.contains(&all.join(" ").as_str()).then(|| (heading.trim(), rest.trim()))
+}
+
 /// What a heading such as "Step 2: point the names" says after its number, and whether it says "step"; none if it is
 /// another heading.
 pub(super) fn numbered(text: &str) -> Option<(bool, &str)> {
@@ -153,6 +186,14 @@ mod tests {
             assert_eq!(announced(text).map(|a| a.section), expected, "{text}");
         }
         assert_eq!(announced("Failback").and_then(|a| a.intent), Some(Intent::Failback));
+    }
+
+    #[test]
+    fn a_few_phrases_are_headings_without_a_mark() {
+        assert_eq!(bare("Pre steps"), Some(("Pre steps", "")));
+        assert_eq!(bare("AWS Zones: us-east-2"), Some(("AWS Zones", "us-east-2")));
+        assert_eq!(bare("Follow the steps"), None);
+        assert_eq!(bare("Note: the steps"), None);
     }
 
     #[test]

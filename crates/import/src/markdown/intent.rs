@@ -49,7 +49,8 @@ fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
     let automatic = automatic_failover(&all);
     let mut placed: Vec<(usize, Intent)> = Vec::new();
     for at in 0..all.len() {
-        if denied(&all, at) {
+        // No verb has one letter, and nothing denied is asked for.
+        if all[at].text.len() < 2 || denied(&all, at) {
             continue;
         }
         let rest = &all[at..];
@@ -90,10 +91,10 @@ fn denied(all: &[Word], at: usize) -> bool {
 
 /// The words that a verb acts on: those that follow, up to the next verb of a move.
 fn object(rest: &[Word], reach: usize) -> &[Word] {
+    let near = &rest[..rest.len().min(reach + 1)];
     let end =
-        rest.iter().skip(1).position(|word| word.is_one_of(&["then", "afterward", "finally", "before"]));
-    let end = end.map_or(rest.len(), |end| end + 1);
-    &rest[1..end.min(reach + 1).max(1).min(rest.len())]
+        near.iter().skip(1).position(|word| word.is_one_of(&["then", "afterward", "finally", "before"]));
+    &near[1..end.map_or(near.len(), |end| end + 1)]
 }
 
 fn moves_names(rest: &[Word]) -> bool {
@@ -131,10 +132,13 @@ fn promotes(all: &[Word], at: usize) -> bool {
     let first = &rest[0];
     let object = object(rest, 6);
     if first.is_verb("promote") || first.is("promotion") {
-        return has_any(object, DATABASES) || has(object, "standby") || has_any(&all[..at], DATABASES);
+        return has_any(object, DATABASES)
+            || has(object, "standby")
+            || has_any(&all[at.saturating_sub(12)..at], DATABASES);
     }
-    let moved =
-        first.is_one_of(&["failover", "switchover"]) || first.is_one_of_verbs(&["failover", "switchover"]);
+    // "fail over the database", "fail the database over".
+    let apart = first.is("fail") && has(object, "over");
+    let moved = apart || first.is_one_of(&["failover", "switchover"]);
     let names_first = object.iter().find(|word| word.is_one_of(DATABASES) || word.is_one_of(NAMES));
     if moved && names_first.is_some_and(|word| word.is_one_of(DATABASES)) {
         return true;
@@ -145,9 +149,9 @@ fn promotes(all: &[Word], at: usize) -> bool {
         return true;
     }
     // "make the replica the primary".
-    let made = first.is_one_of_verbs(&["make", "turn", "convert", "set"]);
-    made && has_any(object, &["replica", "standby", "secondary"])
-        && has_any(object, &["primary", "master", "writer"])
+    let made = first.is_one_of_verbs(&["make", "turn", "convert", "set", "force"]);
+    let result = rest.iter().skip(1).take(9).any(|word| word.is_one_of(&["primary", "master", "writer"]));
+    made && has_any(object, &["replica", "standby", "secondary"]) && result
 }
 
 /// Where a failover that nobody starts is asked for.
@@ -356,17 +360,18 @@ mod tests {
         };
         let scale = |kind, n| Scale { kind, to: Quantity::Total(n) };
         for (text, expected) in [
-            ("Point the DNS to our second region", vec![MoveNames]),
+            ("Point DNS at the other region", vec![MoveNames]),
             ("Update the Route 53 records", vec![MoveNames]),
             ("DNS failover to us-west-1", vec![MoveNames]),
             ("Redirect traffic to us-west-1", vec![MoveNames]),
-            ("Failover the database replicas to us-west-1 (manual or automatic)", vec![PromoteDatabase]),
+            ("Fail the database over to us-west-1 (manual or automatic)", vec![PromoteDatabase]),
             ("Promote the read replica", vec![PromoteDatabase]),
+            ("Force the secondary RDS cluster to become primary", vec![PromoteDatabase]),
             ("Fail over the DB, then point DNS at it", vec![PromoteDatabase, MoveNames]),
             ("Point DNS at us-west-1 and promote the database", vec![MoveNames, PromoteDatabase]),
             ("Do not promote the database yet", vec![]),
             ("Use automatic failover for the DBs", vec![AutomaticFailover]),
-            ("Use DNS for the DB name", vec![NameForDatabase]),
+            ("Use a DNS name for the database", vec![NameForDatabase]),
             ("Stop the old primary", vec![Fence]),
             ("Stop writes", vec![HoldWrites]),
             ("Put up the maintenance page", vec![HoldWrites]),
@@ -374,9 +379,9 @@ mod tests {
             ("Fail back to us-east-2", vec![Failback]),
             ("Restore the last backup", vec![Restore]),
             ("Notify the customers", vec![Notify]),
-            ("Change from 1 db node to 3 nodes.", vec![scale(AssetKind::Database, 3)]),
-            ("use 3 instance VMs in EC2", vec![scale(AssetKind::Compute, 3)]),
-            ("A load balancer in each region", vec![Deploy { kind: Some(AssetKind::LoadBalancer) }]),
+            ("Grow from 1 database node to 3", vec![scale(AssetKind::Database, 3)]),
+            ("Run 3 VM instances on EC2", vec![scale(AssetKind::Compute, 3)]),
+            ("One load balancer in both regions", vec![Deploy { kind: Some(AssetKind::LoadBalancer) }]),
             ("Run terraform apply in the other region", vec![Deploy { kind: None }]),
             ("Have a coffee", vec![]),
         ] {

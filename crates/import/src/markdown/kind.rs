@@ -70,7 +70,8 @@ pub(super) fn is_generic(word: &Word) -> bool {
 
 /// The kind of an asset of this name; none if the words do not say.
 pub(super) fn of_name(name: &str) -> Option<Named> {
-    let (outside, inside) = split_brackets(name);
+    // In a name a hyphen divides, digits or not: `ec2-web-1`.
+    let (outside, inside) = split_brackets(&name.replace(['-', '_'], " "));
     [outside.as_str(), inside.as_str()].into_iter().find_map(|text| {
         let all = words(text);
         let end = all.iter().position(|word| word.is_one_of(AFTER_HEAD)).unwrap_or(all.len());
@@ -141,6 +142,7 @@ mod tests {
             ("Primary (RDS)", Some(AssetKind::Database)),
             ("GitHub repo", Some(AssetKind::Repository)),
             ("Route 53 zone", Some(AssetKind::Dns)),
+            ("rds-primary-1", Some(AssetKind::Database)),
             ("Widget", None),
         ] {
             assert_eq!(of_name(name).map(|named| named.kind), kind, "{name}");

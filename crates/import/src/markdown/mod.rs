@@ -8,7 +8,7 @@
 
 mod block;
 mod columns;
-mod contradict;
+pub mod contradict;
 mod counts;
 mod heading;
 mod inline;

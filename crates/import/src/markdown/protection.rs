@@ -4,6 +4,7 @@ use bascule_core::asset::Protection;
 use bascule_core::document::DrCell;
 
 use super::quantity::is_nothing;
+use super::region::region_of;
 use super::template;
 use super::words::{Word, words};
 
@@ -45,7 +46,9 @@ fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
     }
     if word.is_verb("deploy")
         || word.is_one_of(&["deployed", "standby", "activeactive", "multiregion"])
-        || (word.is_one_of(&["both", "multiple", "two", "each"]) && next(&["region", "location", "zone"]))
+        || (word.is_one_of(&["both", "multiple", "two", "each", "per", "every"])
+            && next(&["region", "location", "zone"]))
+        || is_second_region(all, at)
     {
         return Some(Protection::Deployed);
     }
@@ -55,15 +58,29 @@ fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
     if (word.is_verb("store") && next(&["elsewhere", "outside", "offsite"])) || word.is("offsite") {
         return Some(Protection::StoredElsewhere);
     }
-    if word.is_one_of(&["rebuilt", "recreated", "rebuild", "recreate", "terraform", "iac"]) {
+    if word.is_one_of(&[
+        "rebuilt",
+        "recreated",
+        "rebuild",
+        "recreate",
+        "redeployed",
+        "redeploy",
+        "terraform",
+        "iac",
+    ]) {
         return Some(Protection::RebuiltOnDemand);
     }
-    if (word.is("provider") && next(&["managed", "run"]))
+    if (word.is_one_of(&["provider", "aws"]) && next(&["managed", "run"]))
         || (word.is("managed") && next(&["by", "service"]))
-        || word.is_one_of(&["saas", "awsmanaged", "providermanaged"])
+        || word.is("saas")
         || (word.is("global") && next(&["service"]))
     {
         return Some(Protection::ProviderManaged);
+    }
+    // "us-east-2 only", "only in us-east-2".
+    let near = &all[at.saturating_sub(3)..(at + 4).min(all.len())];
+    if word.is("only") && near.iter().any(|word| region_of(&word.text).is_some()) {
+        return Some(Protection::OneRegionOnly);
     }
     if (word.is_one_of(&["one", "single"]) && next(&["region", "zone", "location"]))
         || word.is("singleregion")
@@ -71,6 +88,17 @@ fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
         return Some(Protection::OneRegionOnly);
     }
     word.is("unknown").then_some(Protection::Unknown)
+}
+
+/// Whether the word names a region, and another one was named before it: what is in two regions is deployed.
+fn is_second_region(all: &[Word], at: usize) -> bool {
+    let Some(here) = region_of(&all[at].text) else { return false };
+    all[..at]
+        .iter()
+        .rev()
+        .filter_map(|word| region_of(&word.text))
+        .next()
+        .is_some_and(|before| before != here)
 }
 
 #[cfg(test)]
@@ -82,9 +110,13 @@ mod tests {
         for (cell, expected) in [
             ("Deployed", Some(Protection::Deployed)),
             ("runs in both regions", Some(Protection::Deployed)),
+            ("2 per region", Some(Protection::Deployed)),
+            ("3 in us-east-2, 3 in us-west-1", Some(Protection::Deployed)),
+            ("replicated from us-east-2 to us-east-2", Some(Protection::Replicated)),
             ("Replicated to us-west-1", Some(Protection::Replicated)),
             ("not replicated", Some(Protection::OneRegionOnly)),
             ("No", Some(Protection::OneRegionOnly)),
+            ("us-east-2 only", Some(Protection::OneRegionOnly)),
             ("daily snapshots", Some(Protection::Copied)),
             ("stored elsewhere", Some(Protection::StoredElsewhere)),
             ("Rebuilt on demand", Some(Protection::RebuiltOnDemand)),

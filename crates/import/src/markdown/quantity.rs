@@ -42,6 +42,14 @@ pub(super) fn read(cell: &str) -> Said {
             None => {}
         }
     }
+    // "one region only" counts places, and no assets.
+    let of_places = !plain.contains('/')
+        && all.windows(2).any(|pair| {
+            number(&pair[0]).is_some() && pair[1].is_one_of(&["region", "zone", "location", "az", "site"])
+        });
+    if of_places {
+        return Said::Unclear;
+    }
     match (numbers.as_slice(), spread(&all, &plain)) {
         ([n], Spread::InAll) => Said::Number(Quantity::Total(*n)),
         ([n], Spread::PerRegion) => Said::Number(Quantity::PerRegion(*n)),
@@ -165,6 +173,7 @@ mod tests {
             ("-1", Said::Unclear),
             ("99999999999", Said::Unclear),
             ("some", Said::Unclear),
+            ("one region only", Said::Unclear),
             ("NA", Said::NotApplicable),
             ("n/a", Said::NotApplicable),
             ("", Said::Nothing),

@@ -82,6 +82,15 @@ impl Reader {
         match block {
             Block::Heading { line, level, text } => self.heading(*line, *level, text),
             Block::Table(rows) => self.table(rows),
+            Block::Html { line, text } => {
+                // The lines that only open or close the table hold nothing.
+                let cell =
+                    ["<td", "<th>", "<th "].iter().any(|cell| text.to_ascii_lowercase().contains(cell));
+                if cell && self.pass == Pass::Rest {
+                    let message = format!("a table in HTML is not read: {}", shortened(text));
+                    self.say(Code::RowUnread, *line, message, "write the table in Markdown");
+                }
+            }
             Block::Item { line, text, done } => self.item(*line, text, *done),
             // Places stand a line each, in lower case.
             Block::Text(lines) if self.section == Some(Section::Zones) => {
@@ -222,12 +231,6 @@ impl Reader {
     }
 
     fn unread(&mut self, line: usize, text: &str) {
-        let lower = text.to_ascii_lowercase();
-        let html = ["<table", "<tr", "<td", "<th"].iter().any(|tag| lower.contains(tag));
-        if html {
-            let remedy = "write the table in Markdown";
-            return self.say(Code::RowUnread, line, "a table in HTML is not read", remedy);
-        }
         let message = format!("not read, because of where it stands: {}", shortened(text));
         self.say(Code::NotRead, line, message, "move it below a heading that says what it is, if it matters");
     }
@@ -264,7 +267,7 @@ impl Reader {
             match self.section {
                 Some(Section::PreSteps) => plan.written.pre_steps.push(step),
                 Some(Section::Steps) => plan.written.steps.push(step),
-                _ => {
+                Some(Section::Plan | Section::Zones | Section::Table | Section::Descriptions) | None => {
                     plan.loose.push(step);
                     continue;
                 }

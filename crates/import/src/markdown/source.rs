@@ -103,8 +103,11 @@ impl<'t> Source<'t> {
             return 0;
         }
         let Some(end) = self.raw.iter().skip(1).position(bar).map(|at| at + 1) else { return 0 };
-        let plain =
-            |line: &&str| line.trim().is_empty() || line.starts_with([' ', '#', '-']) || line.contains(':');
+        let plain = |line: &&str| {
+            line.trim().is_empty()
+                || line.starts_with([' ', '#', '-'])
+                || (line.contains(':') && !line.contains('|'))
+        };
         if end == 1 || !self.raw[1..end].iter().all(plain) {
             return 0;
         }

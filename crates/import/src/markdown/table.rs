@@ -122,7 +122,7 @@ impl<'z> Table<'z> {
         let unread: Vec<String> = columns
             .iter()
             .zip(&header.cells)
-            .filter(|(column, cell)| **column == Column::Other && !cell.is_empty())
+            .filter(|(column, cell)| **column == Column::Other && cell.contains(char::is_alphabetic))
             .map(|(_, cell)| format!("`{}`", shortened(cell)))
             .collect();
         if !unread.is_empty() {
@@ -180,8 +180,11 @@ impl<'z> Table<'z> {
     /// Say which columns have no cell, and which cells no column.
     fn report_cells(&mut self, raw: &RawRow, extra: &[usize]) {
         if raw.cells.len() < self.columns.len() {
-            let (has, wants) = (raw.cells.len(), self.columns.len());
-            let message = format!("the row has {has} cells, and the table {wants} columns");
+            let message = format!(
+                "cells of the row: {}; columns of the table: {}",
+                raw.cells.len(),
+                self.columns.len()
+            );
             self.say(Code::CellsMissing, raw.line, message, "give the row one cell for each column");
         }
         if !extra.is_empty() {

@@ -57,12 +57,19 @@ fn goes_on(before: &str, next: &str) -> bool {
         "the", "a", "an", "to", "of", "and", "in", "for", "with", "on", "from", "or", "our", "by", "is",
         "are", "at", "as", "that", "then", "it", "be", "will", "into",
     ];
+    // Words that begin a step, for those who write without capitals.
+    const STEPS: &[&str] = &[
+        "make", "change", "failover", "point", "promote", "update", "create", "deploy", "use", "stop",
+        "start", "verify", "run", "scale", "notify", "switch", "restore", "test", "check", "redirect",
+        "setup",
+    ];
     if before.ends_with(['.', '!', '?', ':', ';']) {
         return false;
     }
     let last = before.rsplit(' ').next().unwrap_or_default();
+    let begins = next.split(' ').next().is_some_and(|word| STEPS.contains(&word));
     let open = before.ends_with(',') || OPEN.iter().any(|word| last.eq_ignore_ascii_case(word));
-    open || next.starts_with(|c: char| c.is_lowercase() || c == '(')
+    open || (!begins && next.starts_with(|c: char| c.is_lowercase() || c == '('))
 }
 
 #[cfg(test)]

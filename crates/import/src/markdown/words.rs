@@ -12,10 +12,6 @@ pub(super) struct Word {
 }
 
 impl Word {
-    fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), guessed: false }
-    }
-
     pub fn is(&self, text: &str) -> bool {
         self.text == text
     }
@@ -26,6 +22,10 @@ impl Word {
 
     /// Whether it is this verb in any of its forms: `stop`, `stops`, `stopped`, `stopping`.
     pub fn is_verb(&self, base: &str) -> bool {
+        // Nearly every word is another one already by its first letter, and each is asked for a hundred verbs.
+        if self.text.as_bytes().first() != base.as_bytes().first() {
+            return false;
+        }
         let Some(rest) = self.text.strip_prefix(base) else {
             let shorter = base.strip_suffix('e').and_then(|stem| self.text.strip_prefix(stem));
             return shorter == Some("ing");
@@ -116,12 +116,17 @@ const COMPOUNDS: &[(&str, &str, &str)] = &[
     ("run", "book", "runbook"),
     ("smoke", "test", "smoketest"),
     ("on", "call", "oncall"),
+    ("multi", "region", "multiregion"),
+    ("single", "region", "singleregion"),
+    ("active", "active", "activeactive"),
+    ("off", "site", "offsite"),
+    ("auto", "failover", "autofailover"),
 ];
 
 /// The longest word that is compared, in characters: the longest term has 12.
 const MAX_WORD: usize = 48;
 
-/// The words of a text. A hyphen or a point within a word stays only if there is a digit: `us-east-2`, `t3.medium`.
+/// The words of a text. A hyphen or a point divides, unless a digit makes a name of it: `us-east-2`, `t3.medium`.
 pub(super) fn words(text: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | '\'' | '’');
@@ -130,79 +135,100 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         if raw.is_empty() {
             continue;
         }
-        let kept = raw.chars().take(MAX_WORD);
-        let lower: String = kept.flat_map(char::to_lowercase).filter(|c| !matches!(c, '\'' | '’')).collect();
-        if lower.contains(['-', '.', '_']) && !lower.contains(|c: char| c.is_ascii_digit()) {
-            let joined: String = lower.chars().filter(|c| !matches!(c, '-' | '_')).collect();
-            if joined.contains('.') {
-                joined.split('.').filter(|w| !w.is_empty()).for_each(|w| push(&mut words, w));
-            } else {
-                push(&mut words, &joined);
-            }
+        let lower = lower(raw);
+        let digit = |c: char| c.is_ascii_digit();
+        let whole = lower.contains(digit) && !(lower.starts_with(digit) && lower.contains('-'));
+        if whole {
+            push(&mut words, lower);
         } else {
-            push(&mut words, &lower);
+            lower
+                .split(['-', '.', '_'])
+                .filter(|w| !w.is_empty())
+                .for_each(|w| push(&mut words, w.to_owned()));
         }
     }
     words
 }
 
-fn push(words: &mut Vec<Word>, lower: &str) {
-    let word = mended(&singular(lower));
-    if let Some(last) = words.last() {
-        let pair = COMPOUNDS.iter().find(|(first, second, _)| last.is(first) && word.is(second));
-        if let Some((_, _, both)) = pair {
-            let guessed = last.guessed || word.guessed;
-            words.pop();
-            words.push(Word { text: (*both).to_owned(), guessed });
-            return;
+/// In lower case, without apostrophes.
+fn lower(raw: &str) -> String {
+    let mut lower: String = match raw.char_indices().nth(MAX_WORD) {
+        Some((end, _)) => raw[..end].to_lowercase(),
+        None if raw.is_ascii() => raw.to_ascii_lowercase(),
+        None => raw.to_lowercase(),
+    };
+    lower.retain(|c| !matches!(c, '\'' | '’'));
+    lower
+}
+
+fn push(words: &mut Vec<Word>, lower: String) {
+    let word = mended(singular(lower));
+    let pair = words.last().and_then(|last| {
+        COMPOUNDS
+            .iter()
+            .find(|(first, second, _)| last.is(first) && word.is(second))
+            .map(|(_, _, both)| *both)
+    });
+    match (pair, words.last_mut()) {
+        (Some(both), Some(last)) => {
+            *last = Word { text: both.to_owned(), guessed: last.guessed || word.guessed };
         }
+        _ => words.push(word),
     }
-    words.push(word);
 }
 
 /// Without the `s` of the plural, as far as that matters to the terms.
-fn singular(word: &str) -> String {
-    match word {
-        "dbs" => return "db".to_owned(),
-        "vms" => return "vm".to_owned(),
-        "azs" => return "az".to_owned(),
-        "elbs" => return "elb".to_owned(),
-        "kubernetes" | "k8s" => return word.to_owned(),
+fn singular(mut word: String) -> String {
+    if !word.ends_with('s') {
+        return word;
+    }
+    match word.as_str() {
+        "dbs" | "vms" | "azs" | "elbs" => {
+            word.pop();
+            return word;
+        }
+        "kubernetes" | "k8s" => return word,
+        // Too short for the rule of near words, and it heads the most important part.
+        "stpes" | "setps" => return "step".to_owned(),
         _ => {}
     }
-    if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem.len() > 2) {
-        return format!("{stem}y");
+    if word.len() > 5 && word.ends_with("ies") {
+        word.truncate(word.len() - 3);
+        word.push('y');
+    } else if word.len() > 3 && !["ss", "us", "is"].iter().any(|end| word.ends_with(end)) {
+        word.pop();
     }
-    let plural =
-        word.len() > 3 && word.ends_with('s') && !["ss", "us", "is"].iter().any(|end| word.ends_with(end));
-    if plural { word[..word.len() - 1].to_owned() } else { word.to_owned() }
+    word
 }
 
 /// The term that a word was probably meant to be: one letter wrong in six to eight, two in more.
-fn mended(word: &str) -> Word {
-    let letters = word.chars().count();
-    if letters < 5 || TERMS.contains(&word) || word.contains(|c: char| !c.is_ascii_alphabetic()) {
-        return Word::new(word);
+fn mended(word: String) -> Word {
+    let letters = word.len();
+    if letters < 5 || !word.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Word { text: word, guessed: false };
     }
-    let meant = TERMS.iter().find(|term| {
+    let mut meant = None;
+    for term in TERMS.iter().filter(|term| term.as_bytes()[0] == word.as_bytes()[0]) {
+        if *term == word {
+            return Word { text: word, guessed: false };
+        }
         let allowed = if term.len() >= 9 { 2 } else { 1 };
-        term.len() >= 6
-            && term.as_bytes()[0] == word.as_bytes()[0]
-            && term.len().abs_diff(letters) <= allowed
-            && distance(word.as_bytes(), term.as_bytes()) <= allowed
-    });
-    match meant {
-        // The singular of a term that ends in s, and a word that only has another ending, are not misspelt.
-        Some(term) if *term == "kubernetes" && word == "kubernete" => Word::new(*term),
-        Some(term) if ENDINGS.contains(&(word, term)) => Word::new(*term),
-        Some(_) if OTHERS.contains(&word) => Word::new(word),
-        Some(term) => Word { text: (*term).to_owned(), guessed: true },
-        None => Word::new(word),
+        let near = meant.is_none() && term.len() >= 6 && term.len().abs_diff(letters) <= allowed;
+        if near && distance(word.as_bytes(), term.as_bytes()) <= allowed {
+            meant = Some(*term);
+        }
     }
+    let Some(term) = meant.filter(|_| !OTHERS.contains(&word.as_str())) else {
+        return Word { text: word, guessed: false };
+    };
+    // The singular of a term that ends in s, and a word that only has another ending, are not misspelt.
+    let guessed = !ENDINGS.contains(&(word.as_str(), term));
+    Word { text: term.to_owned(), guessed }
 }
 
 /// Other forms of a term that are as good.
 const ENDINGS: &[(&str, &str)] = &[
+    ("kubernete", "kubernetes"),
     ("balance", "balancer"),
     ("loadbalance", "loadbalancer"),
     ("replicate", "replicated"),
@@ -286,6 +312,7 @@ mod tests {
             ("Route 53, us-east-2.", "route53 us-east-2"),
             ("SSH key pairs", "keypair pair"),
             ("db.t2.small", "db.t2.small"),
+            ("RDS-primary, a 3-node cluster", "rds primary a 3 node cluster"),
             ("repositories and policies", "repository and policy"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
@@ -295,7 +322,7 @@ mod tests {
     #[test]
     fn words_near_a_term_that_are_words_stay() {
         for text in ["restore", "recover", "regional", "point", "instant", "remote", "failure"] {
-            assert_eq!(words(text), vec![Word::new(text)], "{text}");
+            assert_eq!(words(text), vec![Word { text: text.to_owned(), guessed: false }], "{text}");
         }
     }
 

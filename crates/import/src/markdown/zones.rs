@@ -8,7 +8,8 @@ use super::template;
 use super::words::{has_any, words};
 use crate::finding::{Code, Finding};
 
-/// The most places: a site has two regions and a witness; more than this is no list of a site's places.
+/// The most places, and the most findings of one line: a site has two regions and a witness, and more than this is no list
+/// of a site's places.
 const MAX_ZONES: usize = 16;
 
 /// The most words of a line that is a place's name and not prose: "Ohio, US East (primary)".
@@ -122,6 +123,12 @@ impl Zones {
                 );
                 word.to_owned()
             }
+            Place::ZoneOf(region)
+                if self.read.iter().any(|(zone, _)| zone.name == region && zone.line == line) =>
+            {
+                // Its region stands on the same line: nothing was misunderstood.
+                return;
+            }
             Place::ZoneOf(region) => {
                 let message = format!("`{word}` is an availability zone of {region}, not a region");
                 self.say(Code::ZoneShape, line, message, "write the region");
@@ -149,6 +156,11 @@ impl Zones {
     }
 
     fn say(&mut self, code: Code, line: usize, message: impl Into<String>, remedy: &str) {
+        let on_line =
+            self.findings.iter().rev().take_while(|finding| finding.line == line).take(MAX_ZONES).count();
+        if on_line == MAX_ZONES {
+            return;
+        }
         self.findings.push(Finding::new(code, line, message, remedy));
     }
 }
