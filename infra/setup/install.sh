@@ -29,6 +29,9 @@ gcc               /usr/bin/cc
 protobuf-compiler /usr/bin/protoc
 libprotobuf-dev   /usr/include/google/protobuf/descriptor.proto
 openssl           /usr/bin/openssl
+prometheus        /usr/bin/prometheus
+git               /usr/bin/git
+openssh-client    /usr/bin/ssh-keygen
 '
 [ "${1:-}" != --peers ] || needed="$needed
 postgresql-15-auto-failover  /usr/share/postgresql/15/extension/pgautofailover.control

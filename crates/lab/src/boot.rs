@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::assets::buckets;
 use crate::control::Reply;
 use crate::enter::Privilege;
 use crate::layout::{self, INSIDE};
@@ -109,16 +110,23 @@ pub fn start(world: &Arc<World>) -> anyhow::Result<()> {
 fn start_in_order(world: &Arc<World>) -> anyhow::Result<()> {
     let plan = &world.plan;
     let (first, second) = (&plan.regions[0], &plan.regions[1]);
-    let names = |wanted: &dyn Fn(PartKind, Place) -> bool| -> Vec<String> {
-        let state = world.state();
-        let chosen = state.slots.values().filter(|slot| wanted(slot.part.kind, slot.part.place));
-        chosen.map(|slot| slot.part.name.clone()).collect()
-    };
+    let names = |wanted: &dyn Fn(PartKind, Place) -> bool| named(world, wanted);
     let start_all = |names: Vec<String>| names.iter().try_for_each(|name| world.start(name));
 
     start_all(names(&|kind, _| kind == PartKind::Dcs))?;
     start_all(names(&|kind, place| kind == PartKind::Node && place == first.place))?;
-    start_all(names(&|kind, _| !matches!(kind, PartKind::Dcs | PartKind::Node)))?;
+    // Nothing is copied into a bucket that is still to be made.
+    let later = [PartKind::Dcs, PartKind::Node, PartKind::StorageSync];
+    start_all(names(&|kind, _| !later.contains(&kind)))?;
+    let buckets = plan.assets.clone().map(|assets| {
+        let world = Arc::clone(world);
+        std::thread::spawn(move || {
+            buckets::make(&world, &assets)?;
+            named(&world, &|kind, _| kind == PartKind::StorageSync)
+                .iter()
+                .try_for_each(|name| world.start(name))
+        })
+    });
     let watchers = watch_all(world);
 
     leader(world, first)?;
@@ -138,10 +146,20 @@ fn start_in_order(world: &Arc<World>) -> anyhow::Result<()> {
         })?;
         world.note("the application's tables are there");
     }
+    if let Some(buckets) = buckets {
+        buckets.join().map_err(|_| anyhow::anyhow!("the thread that makes the buckets panicked"))??;
+    }
     for watcher in watchers {
         watcher.join().map_err(|_| anyhow::anyhow!("a watching thread panicked"))??;
     }
     Ok(())
+}
+
+/// Names of the parts that are wanted.
+fn named(world: &World, wanted: &dyn Fn(PartKind, Place) -> bool) -> Vec<String> {
+    let state = world.state();
+    let chosen = state.slots.values().filter(|slot| wanted(slot.part.kind, slot.part.place));
+    chosen.map(|slot| slot.part.name.clone()).collect()
 }
 
 type Watcher = std::thread::JoinHandle<anyhow::Result<()>>;

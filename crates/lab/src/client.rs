@@ -31,6 +31,8 @@ pub struct UpOptions {
     pub with_app: bool,
     /// Who decides on a move.
     pub mode: LabMode,
+    /// Whether the site is whole: with object storage, monitoring, the repository and key pairs.
+    pub whole: bool,
 }
 
 /// Starts a lab and returns its plan when it is healthy; `each` is told what happens meanwhile.
@@ -42,6 +44,7 @@ pub fn up(options: &UpOptions, mut each: impl FnMut(&Reply)) -> anyhow::Result<L
     let dir = make_folder(&options.dir)?;
     let plan = LabPlan { with_app: options.with_app, ..LabPlan::new(&options.name, &dir) };
     let plan = plan.decided_by(options.mode);
+    let plan = if options.whole { plan.whole() } else { plan };
     let text = serde_json::to_string_pretty(&plan).context("write lab.json")?;
     std::fs::write(dir.join("lab.json"), text + "\n").context("write lab.json")?;
     spawn(&dir, &options.venv)?;
@@ -75,7 +78,8 @@ fn check_installed(options: &UpOptions) -> anyhow::Result<()> {
         "{} is not there; build it with `cargo build -p events-app`",
         app.display()
     );
-    let needed = [
+    let tool = |name: &str| options.venv.join("bin").join(name);
+    let mut needed: Vec<PathBuf> = [
         "/usr/lib/postgresql/15/bin/postgres",
         "/usr/bin/etcd",
         "/usr/sbin/haproxy",
@@ -83,10 +87,17 @@ fn check_installed(options: &UpOptions) -> anyhow::Result<()> {
         "/usr/sbin/knotd",
         "/usr/sbin/nft",
         "/usr/bin/nsenter",
-    ];
-    let venv = options.venv.join("bin/patroni");
-    let missing: Vec<_> =
-        needed.into_iter().map(Path::new).chain([venv.as_path()]).filter(|path| !path.exists()).collect();
+    ]
+    .map(PathBuf::from)
+    .into();
+    needed.push(tool("patroni"));
+    if options.whole {
+        let programs =
+            ["/usr/bin/prometheus", "/usr/lib/git-core/git-daemon", "/usr/bin/ssh-keygen", "/usr/bin/curl"];
+        needed.extend(programs.map(PathBuf::from));
+        needed.push(tool("weed"));
+    }
+    let missing: Vec<_> = needed.into_iter().filter(|path| !path.exists()).collect();
     anyhow::ensure!(
         missing.is_empty(),
         "not installed: {missing:?}; `make setup` installs what the lab needs"

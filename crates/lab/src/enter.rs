@@ -20,6 +20,18 @@ use crate::plan::Place;
 const WITH_NAMES: &str =
     r#"mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#;
 
+/// Puts an empty folder of the program's own over the system's.
+const WITH_OWN_TMP: &str = r#"mount -t tmpfs -o size=1m,mode=1777 bascule /tmp && exec "$@""#;
+
+/// Which /tmp a part sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tmp {
+    /// The machine's.
+    Shared,
+    /// One of its own: `SeaweedFS` keeps sockets there, named by port only, and both regions' have the same ports.
+    Own,
+}
+
 /// Who the lab runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Privilege {
@@ -89,11 +101,15 @@ impl Privilege {
 
 /// The whole argument list of a part, to be run by the supervisor.
 #[must_use]
-pub fn part_command(privilege: Privilege, place: Place, program: &[String]) -> Vec<String> {
+pub fn part_command(privilege: Privilege, place: Place, tmp: Tmp, program: &[String]) -> Vec<String> {
     let conf = |file: &str| layout::conf(file).to_string_lossy().into_owned();
     let mut argv = vec!["nsenter".to_owned(), format!("--net=/run/netns/{}", place.name()), "--".to_owned()];
     argv.extend(["unshare", "--mount", "--", "sh", "-c", WITH_NAMES].map(str::to_owned));
     argv.extend([conf("hosts"), conf(&format!("resolv-{}", place.name()))]);
+    match tmp {
+        Tmp::Shared => {}
+        Tmp::Own => argv.extend(["sh", "-c", WITH_OWN_TMP, "sh"].map(str::to_owned)),
+    }
     argv.extend(privilege.drop_prefix());
     argv.extend_from_slice(program);
     argv

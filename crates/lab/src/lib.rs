@@ -7,6 +7,7 @@
 //! user without rights, allow no other way). A flush to them costs nothing: durations measured here hold for the moves
 //! themselves, not for disks. Everything else that is kept, etcd's votes above all, is on the machine's own disk.
 
+pub mod assets;
 pub mod client;
 pub mod config;
 pub mod control;

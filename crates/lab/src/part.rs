@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{etcd, haproxy};
-use crate::enter::Privilege;
+use crate::assets;
+use crate::config::{etcd, haproxy, seaweed};
+use crate::enter::{Privilege, Tmp};
 use crate::layout::{self, INSIDE_LAB};
 use crate::manifest;
 use crate::plan::{Host, LabPlan, Place, Region, Secret};
@@ -32,6 +33,38 @@ pub enum PartKind {
     Keeper,
     /// The delaying proxy, only while the link is slow.
     SlowLink,
+    /// The object storage.
+    Storage,
+    /// What copies the other region's objects into this region's storage.
+    StorageSync,
+    /// Prometheus.
+    Monitor,
+    /// The repository or its mirror.
+    Repository,
+    /// What keeps the repository's mirror.
+    RepositorySync,
+}
+
+impl PartKind {
+    /// Which /tmp it sees.
+    #[must_use]
+    pub const fn tmp(self) -> Tmp {
+        match self {
+            Self::Storage | Self::StorageSync => Tmp::Own,
+            Self::Dcs
+            | Self::Store
+            | Self::NameServer
+            | Self::LoadBalancer
+            | Self::Pool
+            | Self::Node
+            | Self::App
+            | Self::Keeper
+            | Self::SlowLink
+            | Self::Monitor
+            | Self::Repository
+            | Self::RepositorySync => Tmp::Shared,
+        }
+    }
 }
 
 /// A part: one process the supervisor starts, with all that it starts itself.
@@ -62,6 +95,7 @@ pub fn parts(plan: &LabPlan) -> Vec<Part> {
     if let Some(prober) = &plan.witness.prober {
         parts.push(keeper(plan, Place::Witness, prober, &["--witness"]));
     }
+    parts.extend(assets::parts::parts(plan));
     parts
 }
 
@@ -107,7 +141,8 @@ fn region_parts(plan: &LabPlan, region: &Region) -> Vec<Part> {
     parts
 }
 
-fn part(place: Place, kind: PartKind, host: &Host) -> Part {
+/// A part without a command.
+pub(crate) fn part(place: Place, kind: PartKind, host: &Host) -> Part {
     Part {
         name: host.name.clone(),
         place,
@@ -223,6 +258,23 @@ pub fn prepare(part: &Part, privilege: Privilege) -> anyhow::Result<()> {
         | PartKind::Node
         | PartKind::App
         | PartKind::Keeper
-        | PartKind::SlowLink => Ok(()),
+        | PartKind::SlowLink
+        | PartKind::StorageSync
+        | PartKind::Monitor
+        | PartKind::Repository
+        | PartKind::RepositorySync => Ok(()),
+        PartKind::Storage => trust(&part.host, privilege),
     }
+}
+
+/// Shows the storage its keys, where it looks for them: in its home.
+fn trust(host: &Host, privilege: Privilege) -> anyhow::Result<()> {
+    let folder = layout::data(host).join(".seaweedfs");
+    if !folder.exists() {
+        std::fs::create_dir(&folder).context("make the folder of the storage's keys")?;
+        std::os::unix::fs::symlink(layout::conf(seaweed::SECURITY), folder.join("security.toml"))
+            .context("link the storage's keys")?;
+        privilege.give(&folder)?;
+    }
+    Ok(())
 }

@@ -12,6 +12,8 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use crate::assets::Assets;
+
 /// Version of `lab.json`.
 const FORMAT: u32 = 1;
 /// Second octet of every address of a lab.
@@ -283,11 +285,17 @@ pub enum Secret {
     PatroniRest,
     /// The TSIG key, in base64.
     Tsig,
+    /// The object storage's secret access key.
+    Storage,
+    /// What the object storage's servers sign their requests to each other with.
+    StorageToken,
+    /// The object storage's encryption key, which wraps the key of each object.
+    StorageEncryption,
 }
 
 impl Secret {
     /// Every secret.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Superuser,
         Self::Replication,
         Self::Rewind,
@@ -295,6 +303,9 @@ impl Secret {
         Self::App,
         Self::PatroniRest,
         Self::Tsig,
+        Self::Storage,
+        Self::StorageToken,
+        Self::StorageEncryption,
     ];
 
     /// Name of its file.
@@ -308,6 +319,9 @@ impl Secret {
             Self::App => "app",
             Self::PatroniRest => "patroni_rest",
             Self::Tsig => "tsig",
+            Self::Storage => "storage",
+            Self::StorageToken => "storage_token",
+            Self::StorageEncryption => "storage_encryption",
         }
     }
 }
@@ -339,6 +353,9 @@ pub struct LabPlan {
     /// Who decides.
     #[serde(default)]
     pub mode: LabMode,
+    /// What a whole site has besides; none in a lab that is for moves only.
+    #[serde(default)]
+    pub assets: Option<Assets>,
 }
 
 impl LabPlan {
@@ -395,7 +412,14 @@ impl LabPlan {
                 .collect(),
             with_app: true,
             mode: LabMode::Manual,
+            assets: None,
         }
+    }
+
+    /// The same lab as a whole site.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { assets: Some(Assets::new(&self.dir)), ..self }
     }
 
     /// The same lab with somebody else to decide.
@@ -478,6 +502,12 @@ impl LabPlan {
     /// Every host of a place, in the order of its addresses, the first being the interface's own.
     #[must_use]
     pub fn hosts_of(&self, place: Place) -> Vec<Host> {
+        let mut hosts = self.moving_hosts_of(place);
+        hosts.extend(self.assets.iter().flat_map(|assets| assets.hosts_of(place)).cloned());
+        hosts
+    }
+
+    fn moving_hosts_of(&self, place: Place) -> Vec<Host> {
         match place {
             Place::UsEast2 | Place::UsWest1 => self
                 .regions
@@ -525,7 +555,8 @@ fn address(place: Place, last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, OCTET, place.index(), last)
 }
 
-fn host(place: Place, what: &str, last: u8) -> Host {
+/// A host of a place.
+pub(crate) fn host(place: Place, what: &str, last: u8) -> Host {
     Host {
         name: format!("{}-{what}", place.name()),
         dns: format!("{what}.{}", place.name()),

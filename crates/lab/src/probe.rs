@@ -60,6 +60,15 @@ pub enum Probe {
         /// Port.
         port: u16,
     },
+    /// Does it serve a repository that has a commit?
+    Git {
+        /// Address.
+        address: Ipv4Addr,
+        /// Port.
+        port: u16,
+        /// The repository's path.
+        path: String,
+    },
     /// Is the member the leader, or streaming on the leader's timeline?
     Patroni {
         /// The member.
@@ -101,6 +110,9 @@ impl Probe {
                     "no answer from the runtime API"
                 );
                 Ok(None)
+            }
+            Self::Git { address, port, path } => {
+                git_head(*address, *port, path).map(|commit| Some(format!("commit {}", &commit[..12])))
             }
             Self::Patroni { member, address, port } => {
                 let (status, body) = get(*address, *port, "/cluster")?;
@@ -210,6 +222,25 @@ fn postgres(address: Ipv4Addr, port: u16) -> anyhow::Result<()> {
     stream.read_exact(&mut answer).context("read the answer")?;
     ensure!(matches!(answer[0], b'N' | b'S'), "does not speak PostgreSQL's protocol");
     Ok(())
+}
+
+/// The commit a repository's HEAD names, by git's own protocol (gitprotocol-pack(5), "Git Transport").
+///
+/// # Errors
+/// When it is not served, or has no commit.
+pub fn git_head(address: Ipv4Addr, port: u16, path: &str) -> anyhow::Result<String> {
+    let mut stream = connect(address, port)?;
+    let ask = format!("git-upload-pack {path}\0host={address}\0");
+    // A packet begins with its length, these four digits included; the empty one at the end says that nothing is wanted.
+    write!(stream, "{:04x}{ask}0000", ask.len() + 4).context("ask")?;
+    let answer = read_all(stream)?;
+    let first = answer.get(4..).context("no answer of git's")?;
+    if let Some(why) = first.strip_prefix("ERR ") {
+        bail!("{}", why.trim());
+    }
+    let commit = first.split(' ').next().unwrap_or_default();
+    ensure!(commit.len() == 40 && commit.bytes().any(|digit| digit != b'0'), "it has no commit");
+    Ok(commit.to_owned())
 }
 
 /// The A record of a name (RFC 1035, section 4).

@@ -38,7 +38,10 @@ impl Secrets {
                 | Secret::Rewind
                 | Secret::Management
                 | Secret::App
-                | Secret::PatroniRest => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+                | Secret::PatroniRest
+                | Secret::Storage
+                | Secret::StorageToken
+                | Secret::StorageEncryption => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
             };
             secrets.insert(secret, text);
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustix::process::{WaitOptions, wait};
 
+use crate::assets::keys;
 use crate::config::{self, hosts};
 use crate::control::{Reply, Request, receive, send};
 use crate::effect;
@@ -96,9 +97,13 @@ pub fn supervise(dir: &Path, venv: &Path, rootless: bool) -> anyhow::Result<Exit
 
 fn prepare(plan: &LabPlan, venv: &Path, privilege: Privilege) -> anyhow::Result<()> {
     write_files(plan, privilege)?;
+    let keys = plan.assets.as_ref().map(keys::make).transpose()?;
     let own = std::env::current_exe().context("find this program")?;
     let bin = own.parent().context("this program has no folder")?;
     boot::mounts(plan, venv, bin, privilege)?;
+    if let Some(public) = keys {
+        keys::install(plan, &public, privilege)?;
+    }
     boot::network(plan)
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::control::Reply;
-use crate::enter::{Privilege, part_command};
+use crate::enter::{Privilege, Tmp, part_command};
 use crate::fault::Fault;
 use crate::layout;
 use crate::part::{Part, PartKind, prepare};
@@ -192,7 +192,7 @@ impl World {
             .append(true)
             .open(&log)
             .with_context(|| format!("open {}", log.display()))?;
-        let argv = part_command(self.privilege, part.place, &part.command);
+        let argv = part_command(self.privilege, part.place, part.kind.tmp(), &part.command);
         let mut command = Command::new(&argv[0]);
         command
             .args(&argv[1..])
@@ -216,7 +216,7 @@ impl World {
         let manifest = layout::lab().join(crate::manifest::FILE);
         let program = [layout::bin("bascule"), PathBuf::from("--manifest"), manifest, PathBuf::from(command)];
         let program: Vec<String> = program.iter().map(|word| word.display().to_string()).collect();
-        let argv = part_command(self.privilege, Place::Clients, &program);
+        let argv = part_command(self.privilege, Place::Clients, Tmp::Shared, &program);
         let output = Command::new(&argv[0])
             .args(&argv[1..])
             .env(layout::INSIDE_LAB, layout::lab())

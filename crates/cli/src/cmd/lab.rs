@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bascule_lab::assets::Assets;
 use bascule_lab::client::{self, UpOptions};
 use bascule_lab::control::{Reply, Request, call};
 use bascule_lab::delay::{self, Route};
@@ -54,6 +55,9 @@ enum Command {
         /// Who decides on a move; with keepers, commits wait for their permit
         #[arg(long, default_value = "manual")]
         mode: LabMode,
+        /// A whole site: with object storage, monitoring, the repository and key pairs besides
+        #[arg(long)]
+        whole: bool,
     },
     /// Show every part: process, health, memory, CPU
     Status {
@@ -177,9 +181,9 @@ enum FaultArgs {
 /// What could not be done, and why.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Up { which, venv, without_app, mode } => {
+        Command::Up { which, venv, without_app, mode, whole } => {
             let options =
-                UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app, mode };
+                UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app, mode, whole };
             let plan = client::up(&options, show_progress)?;
             found(&plan)?;
             show_addresses(&plan);
@@ -303,6 +307,29 @@ fn show_addresses(plan: &LabPlan) {
         );
     }
     println!("  witness: DNS {}", plan.witness.dns.address);
+    if let Some(assets) = &plan.assets {
+        show_assets(assets, plan);
+    }
+}
+
+fn show_assets(assets: &Assets, plan: &LabPlan) {
+    for (place, region) in &assets.regions {
+        println!(
+            "  {}: object storage http://{}:{}/{}, Prometheus http://{}:{}",
+            place.name(),
+            region.storage.address,
+            assets.ports.s3,
+            region.bucket,
+            region.monitor.address,
+            assets.ports.monitor
+        );
+    }
+    let mirrors = assets.regions.values().filter_map(|region| region.mirror.as_ref());
+    for host in [&assets.repository].into_iter().chain(mirrors) {
+        println!("  repository: {}", assets.repository_url(host));
+    }
+    let secret = plan.secret_path(Secret::Storage);
+    println!("  object storage's access key: {}, its secret in {}", assets.access_key, secret.display());
 }
 
 fn status(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {

@@ -9,7 +9,11 @@ pub mod hosts;
 pub mod knot;
 pub mod patroni;
 pub mod pgbouncer;
+pub mod prometheus;
+pub mod repository;
+pub mod seaweed;
 
+use crate::assets::Assets;
 use crate::plan::LabPlan;
 use crate::secrets::Secrets;
 
@@ -48,6 +52,21 @@ pub fn files(plan: &LabPlan, secrets: &Secrets) -> Vec<ConfFile> {
             let text = patroni::config(plan, region, node, secrets);
             files.push(ConfFile { name: format!("{}.yml", node.name), text });
         }
+    }
+    files.extend(plan.assets.iter().flat_map(|assets| asset_files(plan, assets, secrets)));
+    files
+}
+
+fn asset_files(plan: &LabPlan, assets: &Assets, secrets: &Secrets) -> Vec<ConfFile> {
+    let mut files = repository::files(assets);
+    let mut add = |name: String, text| files.push(ConfFile { name, text });
+    add(seaweed::SECURITY.to_owned(), seaweed::security(secrets));
+    add(seaweed::VERSIONING.to_owned(), seaweed::versioning());
+    add(seaweed::ENCRYPTION.to_owned(), seaweed::encryption());
+    for region in &plan.regions {
+        let Some((own, _)) = assets.of(region) else { continue };
+        add(format!("{}.json", own.storage.name), seaweed::identities(assets, secrets));
+        add(format!("{}.yml", own.monitor.name), prometheus::config(plan, assets, region));
     }
     files
 }
