@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod rig;
+mod whole;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;

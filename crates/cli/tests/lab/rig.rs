@@ -28,6 +28,15 @@ impl Lab {
 
     /// A healthy lab, with somebody else to decide.
     pub fn up_in_mode(name: &str, mode: &str) -> Self {
+        Self::up_with(name, &["--mode", mode])
+    }
+
+    /// A healthy lab that is a whole site.
+    pub fn up_whole(name: &str) -> Self {
+        Self::up_with(name, &["--whole"])
+    }
+
+    fn up_with(name: &str, options: &[&str]) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_bascule"));
         let target =
             program.ancestors().nth(2).expect("a program is in a folder of the target folder").to_owned();
@@ -35,7 +44,7 @@ impl Lab {
             target.join("venv/bin/patroni").exists(),
             "Patroni is not in {target:?}/venv; run `make setup`"
         );
-        Self::start(scratch(name), program, target.join("venv"), false, mode)
+        Self::start(scratch(name), program, target.join("venv"), false, options)
     }
 
     /// A healthy lab of an ordinary user, who root becomes for it. The programs are copied to where that user can read them, wherever the
@@ -51,13 +60,13 @@ impl Lab {
         }
         run(Command::new("cp").arg("-rP").arg(target.join("venv")).arg(base.join("venv")));
         run(Command::new("chown").args(["-R", "nobody"]).arg(&base));
-        Self::start(base.join("lab"), base.join("bin/bascule"), base.join("venv"), true, "manual")
+        Self::start(base.join("lab"), base.join("bin/bascule"), base.join("venv"), true, &[])
     }
 
-    fn start(dir: PathBuf, program: PathBuf, venv: PathBuf, as_nobody: bool, mode: &str) -> Self {
+    fn start(dir: PathBuf, program: PathBuf, venv: PathBuf, as_nobody: bool, options: &[&str]) -> Self {
         let mut lab = Self { dir, program, venv, as_nobody, pid_namespace: 0 };
         let venv = lab.venv.display().to_string();
-        let up = lab.command(&["up", "--venv", &venv, "--mode", mode]).output().unwrap();
+        let up = lab.command(&[&["up", "--venv", &venv], options].concat()).output().unwrap();
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let outermost = lab.outermost();
         let namespace = format!("/proc/{outermost}/ns/pid_for_children");

@@ -64,7 +64,8 @@ fn asset_files(plan: &LabPlan, assets: &Assets, secrets: &Secrets) -> Vec<ConfFi
     add(seaweed::VERSIONING.to_owned(), seaweed::versioning());
     add(seaweed::ENCRYPTION.to_owned(), seaweed::encryption());
     for region in &plan.regions {
-        let Some((own, _)) = assets.of(region) else { continue };
+        let Some((own, peer)) = assets.of(region) else { continue };
+        add(seaweed::sync_file(own), seaweed::sync(assets, own, peer));
         add(format!("{}.json", own.storage.name), seaweed::identities(assets, secrets));
         add(format!("{}.yml", own.monitor.name), prometheus::config(plan, assets, region));
     }

@@ -1,8 +1,9 @@
-//! `SeaweedFS`: who may use the S3 gateway, and the keys that its servers trust each other by.
+//! `SeaweedFS`: who may use the S3 gateway, the keys that its servers trust each other by, and the copying between regions.
 
 use serde_json::json;
 
-use crate::assets::Assets;
+use crate::assets::{Assets, RegionAssets};
+use crate::layout;
 use crate::plan::Secret;
 use crate::secrets::Secrets;
 
@@ -61,4 +62,51 @@ pub fn encryption() -> String {
      <ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>\
      </Rule></ServerSideEncryptionConfiguration>\n"
         .to_owned()
+}
+
+/// Name of the script that copies into a region.
+#[must_use]
+pub fn sync_file(own: &RegionAssets) -> String {
+    format!("{}-sync.sh", own.storage.name)
+}
+
+/// Copies from the other region into this one.
+///
+/// A version's name and data are copied one after the other, and a gateway that is asked for the object between the two takes the
+/// name for broken and deletes it, which then is copied back as a deletion. So names come last (one change at a time), and
+/// nothing is copied while volumes on either side can't be written, as in the first seconds after a region's return.
+#[must_use]
+pub fn sync(assets: &Assets, own: &RegionAssets, peer: &RegionAssets) -> String {
+    let ports = &assets.ports;
+    let (here, there) = (own.storage.address, peer.storage.address);
+    format!(
+        "# Copies what is written to {there_bucket} into {here_bucket}, while both can store.
+# What came from here is not sent back.
+can_store() {{
+    curl -sf --max-time 1 \"http://$1:{master}/dir/assign?collection=$2\" | grep -q '\"fid\"'
+}}
+both_answer() {{
+    curl -sf --max-time 1 --fail-early -o /dev/null http://{here}:{s3}/healthz -o /dev/null http://{there}:{s3}/healthz
+}}
+while :; do
+    until can_store {here} {here_bucket} && can_store {there} {there_bucket}; do sleep 0.5; done
+    {weed} -logtostderr=true filer.sync -isActivePassive -concurrency=1 \\
+        -a={there}:{filer} -a.path=/buckets/{there_bucket} \\
+        -b={here}:{filer} -b.path=/buckets/{here_bucket} \\
+        -metricsIp={here} -metricsPort={metrics} &
+    while kill -0 $! 2>/dev/null && both_answer; do sleep 1; done
+    kill $! 2>/dev/null
+    sleep 0.5
+    kill -KILL $! 2>/dev/null
+    wait
+done
+",
+        there_bucket = peer.bucket,
+        here_bucket = own.bucket,
+        master = ports.master,
+        s3 = ports.s3,
+        filer = ports.filer,
+        metrics = ports.sync_metrics,
+        weed = layout::venv("weed").display(),
+    )
 }
