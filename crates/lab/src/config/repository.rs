@@ -38,7 +38,7 @@ fn readme(assets: &Assets) -> String {
     let urls: Vec<_> = copies.map(|host| format!("- {}\n", assets.repository_url(host))).collect();
     format!(
         "# events\n\nThe site is described in [{file}]({file}). This repository is served at\n\n{urls}\n\
-         The first of them takes changes; the others follow it.\n",
+         The first is the source; the others follow it.\n",
         file = manifest::FILE,
         urls = urls.concat()
     )

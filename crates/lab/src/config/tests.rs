@@ -4,12 +4,20 @@
 
 use std::path::Path;
 
-use super::{haproxy, hosts, knot, patroni, pgbouncer};
-use crate::plan::{LabPlan, Place};
+use super::{haproxy, hosts, knot, patroni, pgbouncer, prometheus, repository, seaweed};
+use crate::assets::Assets;
+use crate::plan::{LabMode, LabPlan, Place};
 use crate::secrets::Secrets;
 
 fn plan() -> LabPlan {
     LabPlan::new("lab", Path::new("/somewhere/lab"))
+}
+
+/// With keepers, so that their metrics are looked at too.
+fn whole() -> (LabPlan, Assets) {
+    let plan = plan().decided_by(LabMode::Automatic).whole();
+    let assets = plan.assets.clone().unwrap();
+    (plan, assets)
 }
 
 fn golden(name: &str, text: &str) {
@@ -36,6 +44,30 @@ fn golden_files_of_the_second_region() {
     golden("router.sh", &crate::net::setup_script(&plan));
 }
 
+#[test]
+fn golden_files_of_the_second_regions_assets() {
+    let ((plan, assets), secrets) = (whole(), Secrets::for_tests());
+    let region = &plan.regions[1];
+    let (own, peer) = assets.of(region).unwrap();
+    golden("prometheus.yml", &prometheus::config(&plan, &assets, region));
+    golden("storage.json", &seaweed::identities(&assets, &secrets));
+    golden("storage-security.toml", &seaweed::security(&secrets));
+    golden("storage-sync.sh", &seaweed::sync(&assets, own, peer));
+    for file in repository::files(&assets) {
+        golden(&file.name, &file.text);
+    }
+}
+
+#[test]
+fn only_a_whole_lab_has_assets() {
+    let parts = |plan: &LabPlan| crate::part::parts(plan).len();
+    assert_eq!((parts(&plan()), parts(&plan().whole())), (24, 33));
+    let files = |plan: &LabPlan| super::files(plan, &Secrets::for_tests()).len();
+    assert!(files(&plan()) < files(&plan().whole()));
+    let hosts = |plan: &LabPlan| Place::ALL.into_iter().flat_map(|place| plan.hosts_of(place)).count();
+    assert_eq!(hosts(&plan().whole()) - hosts(&plan()), 6, "2 storages, 2 Prometheus, 2 repositories");
+}
+
 /// A region's text with its own and its peer's addresses and names replaced by words.
 fn neutral(plan: &LabPlan, text: &str, own: Place) -> String {
     let other = own.other_region().unwrap();
@@ -55,6 +87,11 @@ fn both_regions_say_the_same_but_for_the_block_that_makes_a_standby() {
     assert_eq!(neutral(&plan, &lb(a), a.place), neutral(&plan, &lb(b), b.place));
     let pool = |region| pgbouncer::config(&plan, region);
     assert_eq!(neutral(&plan, &pool(a), a.place), neutral(&plan, &pool(b), b.place));
+    let (whole, assets) = whole();
+    let monitor = |region| prometheus::config(&whole, &assets, region);
+    assert_eq!(neutral(&whole, &monitor(a), a.place), neutral(&whole, &monitor(b), b.place));
+    let copier = |region| assets.of(region).map(|(own, peer)| seaweed::sync(&assets, own, peer)).unwrap();
+    assert_eq!(neutral(&whole, &copier(a), a.place), neutral(&whole, &copier(b), b.place));
     let node = |region: &crate::plan::Region| {
         let text = patroni::config(&plan, region, &region.nodes[0], &secrets);
         // The access rules name both regions in the same order everywhere, so they are compared as they are.
@@ -124,7 +161,7 @@ fn the_addresses_are_the_contracts() {
 
 #[test]
 fn hosts_have_unique_names_and_addresses() {
-    let plan = plan();
+    let (plan, _) = whole();
     let hosts: Vec<_> = Place::ALL.into_iter().flat_map(|place| plan.hosts_of(place)).collect();
     let names: std::collections::HashSet<_> = hosts.iter().map(|host| &host.name).collect();
     let addresses: std::collections::HashSet<_> = hosts.iter().map(|host| host.address).collect();
@@ -133,7 +170,7 @@ fn hosts_have_unique_names_and_addresses() {
 
 #[test]
 fn the_plan_holds_no_secret_and_survives_its_file() {
-    let plan = plan();
+    let (plan, _) = whole();
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<LabPlan>(&text).unwrap(), plan);
     for secret in crate::plan::Secret::ALL {
