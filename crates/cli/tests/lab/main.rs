@@ -222,6 +222,7 @@ fn an_ordinary_user_can_have_a_lab() {
     lab.does(&["break", "region-loss", "us-west-1"]);
     lab.does(&["heal"]);
     assert_eq!(lab.sql("select 1").unwrap(), "1");
+    whole::keeps_what_it_stores(&lab);
     lab.does(&["down"]);
     assert!(!lab.dir.exists() && lab.processes() == 0);
 }

@@ -47,7 +47,7 @@ impl Lab {
         Self::start(scratch(name), program, target.join("venv"), false, options)
     }
 
-    /// A healthy lab of an ordinary user, who root becomes for it. The programs are copied to where that user can read them, wherever the
+    /// A healthy whole lab of an ordinary user, who root becomes for it. The programs are copied to where that user can read them, wherever the
     /// build folder is.
     pub fn up_as_nobody(name: &str) -> Self {
         let base = scratch(name);
@@ -60,7 +60,7 @@ impl Lab {
         }
         run(Command::new("cp").arg("-rP").arg(target.join("venv")).arg(base.join("venv")));
         run(Command::new("chown").args(["-R", "nobody"]).arg(&base));
-        Self::start(base.join("lab"), base.join("bin/bascule"), base.join("venv"), true, &[])
+        Self::start(base.join("lab"), base.join("bin/bascule"), base.join("venv"), true, &["--whole"])
     }
 
     fn start(dir: PathBuf, program: PathBuf, venv: PathBuf, as_nobody: bool, options: &[&str]) -> Self {

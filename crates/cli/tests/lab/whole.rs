@@ -37,6 +37,15 @@ fn reads(lab: &Lab, region: usize, key: &str, text: &str) -> bool {
     signed(lab, region, &object(region, key), &[]).is_ok_and(|answer| answer == (200, text.to_owned()))
 }
 
+/// What is stored in a region is copied to the other, and the repository is the same in both places.
+pub fn keeps_what_it_stores(lab: &Lab) {
+    put(lab, 0, "kept", "kept");
+    assert!(eventually(|| reads(lab, 1, "kept", "kept")));
+    assert!(eventually(
+        || head(lab, "10.77.2.80").is_some_and(|commit| head(lab, "10.77.3.80") == Some(commit))
+    ));
+}
+
 fn what_is_written_in_one_region_is_read_in_the_other(lab: &Lab) {
     for (here, there) in [(0, 1), (1, 0)] {
         put(lab, here, &format!("from-{here}"), "first");
