@@ -1,7 +1,7 @@
 //! What a whole site has besides what a move needs: object storage, monitoring, the repository, key pairs.
 //!
-//! Invariant: as in [`crate::plan`], every host, address, port and path of theirs is declared here before anything starts. A
-//! lab has them only when it is asked for whole; all others start as fast and as small as without this module.
+//! Invariant: as in [`crate::plan`], every host, address, port and path of theirs is declared here before anything starts.
+//! A lab has them only when it is asked for whole; all others start as fast and as small as without this module.
 //! Leaves out: what runs (see [`parts`]) and what the configuration files say (see `config`).
 
 use std::collections::BTreeMap;
@@ -131,12 +131,6 @@ impl Assets {
     #[must_use]
     pub fn repository_url(&self, at: &Host) -> String {
         format!("git://{}/{REPOSITORY}", at.address)
-    }
-
-    /// Where the public halves are on an application's host, seen from outside the lab.
-    #[must_use]
-    pub fn authorized_keys(dir: &Path, app: &Host) -> PathBuf {
-        dir.join("data").join(&app.name).join(AUTHORIZED_KEYS)
     }
 
     /// A region's assets and the other region's.

@@ -1,6 +1,6 @@
 //! The parts that serve the assets.
 //!
-//! Each copier runs where its copies land: a lost region takes the copier into it along, and the one out of it only waits.
+//! Each copier runs where its copies land: a lost region takes the copier into it along, and the one out of it waits.
 
 use crate::assets::{Assets, REPOSITORY, RegionAssets};
 use crate::config::{repository, seaweed};

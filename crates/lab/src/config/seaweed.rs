@@ -1,4 +1,4 @@
-//! `SeaweedFS`: who may use the S3 gateway, the keys that its servers trust each other by, and the copying between regions.
+//! `SeaweedFS`: who may use the S3 gateway, the keys by which its servers trust each other, and copying between regions.
 
 use serde_json::json;
 
@@ -52,7 +52,9 @@ kek = \"{encryption}\"
 /// Body of `PutBucketVersioning`.
 #[must_use]
 pub fn versioning() -> String {
-    "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>\n".to_owned()
+    "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+     <Status>Enabled</Status></VersioningConfiguration>\n"
+        .to_owned()
 }
 
 /// Body of `PutBucketEncryption`: what is put without a word about encryption is encrypted with the gateway's own keys.
@@ -72,9 +74,10 @@ pub fn sync_file(own: &RegionAssets) -> String {
 
 /// Copies from the other region into this one.
 ///
-/// A version's name and data are copied one after the other, and a gateway that is asked for the object between the two takes the
-/// name for broken and deletes it, which then is copied back as a deletion. So names come last (one change at a time), and
-/// nothing is copied while volumes on either side can't be written, as in the first seconds after a region's return.
+/// A version's name and data are copied one after the other, and a gateway that is asked for the object between the two
+/// takes the name for broken and deletes it, which then is copied back as a deletion. So names come last (one change at
+/// a time), and nothing is copied while volumes on either side can't be written, as in the first seconds after a
+/// region's return.
 #[must_use]
 pub fn sync(assets: &Assets, own: &RegionAssets, peer: &RegionAssets) -> String {
     let ports = &assets.ports;
