@@ -203,6 +203,9 @@ pub(super) fn regions_known(facts: &Facts, answers: &mut Answers) {
                 return judge(false, format!("line {} names {zone}, which is neither region", step.line));
             }
         }
+        if document.zones.len() < facts.regions().len() {
+            case.lack(format!("the document lists {} of the two regions", document.zones.len()));
+        }
         let [home, away] = facts.regions();
         judge(true, format!("they are {}", told::list([home.name.as_str(), away.name.as_str()])))
     });
