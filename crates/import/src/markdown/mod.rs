@@ -33,7 +33,7 @@ pub use objective::{Objective, Objectives};
 use bascule_core::document::Document;
 use serde::Serialize;
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 
 /// The most lines that are not blank: 10,000 assets are as many rows, and a line of description and four steps for each
 /// is more than anybody writes.
@@ -65,7 +65,12 @@ pub fn read(bytes: &[u8]) -> Result<Imported, Finding> {
     let objectives = objective::objectives(&lines);
     let blocks = block::blocks(&lines);
     let (document, found) = reader::read(blocks);
-    findings.extend(found);
+    for mut finding in found {
+        if finding.code == Code::NotRead && objectives.stand_on(finding.line) {
+            finding.message = format!("only the RPO or RTO is read of this line: {}", finding.message);
+        }
+        findings.push(finding);
+    }
     findings.extend(contradict::contradictions(&document));
     findings.sort_by_key(|finding| (finding.line, finding.code));
     Ok(Imported { document, objectives, findings })

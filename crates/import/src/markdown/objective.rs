@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::source::Line;
+use super::source::{Line, Stands};
 
 /// One promise of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ const REACH: usize = 12;
 /// The promises of a document.
 pub(super) fn objectives(lines: &[Line]) -> Objectives {
     let mut found = Objectives { rpo: Objective::Missing, rto: Objective::Missing };
-    for line in lines {
+    for line in lines.iter().filter(|line| line.place == Stands::Text) {
         let all = tokens(&line.text);
         // The names are gathered until something is said: "RPO / RTO: 5 min / 1 h" says it of both, in their order.
         let mut waiting: Vec<Kind> = Vec::new();
@@ -70,6 +70,16 @@ pub(super) fn objectives(lines: &[Line]) -> Objectives {
         }
     }
     found
+}
+
+impl Objectives {
+    /// Whether one of them was read on this line.
+    pub(super) fn stand_on(&self, wanted: usize) -> bool {
+        [&self.rpo, &self.rto].into_iter().any(|objective| match objective {
+            Objective::Set { line, .. } => *line == wanted,
+            Objective::Unread { .. } | Objective::Missing => false,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +175,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Option<u64>, Option<u64>) {
-        let line = Line { number: 1, indent: 0, text: text.to_owned() };
+        let line = Line { number: 1, indent: 0, text: text.to_owned(), place: Stands::Text };
         let found = objectives(&[line]);
         let seconds = |objective| match objective {
             Objective::Set { ms, .. } => Some(ms / 1000),

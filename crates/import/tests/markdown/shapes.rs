@@ -407,8 +407,8 @@ fn the_contradictions_of_a_document_name_both_places() {
     let imported = imported(fixture("contradictions"));
     let said = |text: &str| imported.findings.iter().any(|finding| finding.message.contains(text));
     for text in [
-        "this says 3 instances; the table says 2 (line 8)",
-        "this says 3 database nodes; the table says 1 (line 10)",
+        "the text says 3 instances; the table says 2 (line 8)",
+        "a step asks for 3 database nodes; the table says 1 (line 10)",
         "this starts from 2 database nodes; the table says 1 (line 10)",
         "`S3 key pairs`: these are EC2 key pairs; S3 has none",
         "`db.m4.large` of `RDS cluster`: AWS has retired it for RDS",
