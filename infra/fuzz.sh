@@ -57,7 +57,7 @@ fuzz() {
     if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=$max_len -dict="$work/$target.dict" \
         -artifact_prefix="$crashes/" -print_final_stats=1 -verbosity=0 "$corpus" >"$log" 2>&1; then
         local -A stat=()
-        while IFS=: read -r name value; do stat[${name#stat::}]=${value// /}; done < <(grep -a '^stat::' "$log")
+        while read -r name value; do stat[$name]=$value; done < <(sed -n 's/^stat::\([a-z_]*\): */\1 /p' "$log")
         echo "fuzz: $target: nothing found by ${stat[number_of_executed_units]} inputs in $seconds s" \
             "(${stat[new_units_added]} kept; slowest ${stat[slowest_unit_time_sec]} s; at most ${stat[peak_rss_mb]} MB)"
         return

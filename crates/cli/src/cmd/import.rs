@@ -248,15 +248,16 @@ impl Report {
             let regions = declared.regions();
             let regions = if regions.is_empty() { "no region".to_owned() } else { regions.join(", ") };
             let documents = usize::from(self.papers.document.is_some());
-            let parts = [
+            let mut parts = vec![
                 counted(self.papers.files.len().saturating_sub(documents), "file", "files"),
                 counted(declared.resources.len(), "resource", "resources"),
-                counted(
-                    declared.modules.len(),
-                    "module that is not looked into",
-                    "modules that are not looked into",
-                ),
             ];
+            if !declared.modules.is_empty() {
+                parts.push(format!(
+                    "{} not looked into",
+                    counted(declared.modules.len(), "module", "modules")
+                ));
+            }
             text += &plain(&format!("Read Terraform: {}, in {regions}", parts.join(", ")));
             text.push('\n');
         }
@@ -294,13 +295,15 @@ impl Report {
             };
             let more = match &lines[1..] {
                 [] => String::new(),
+                [line] => format!(" (also on line {line})"),
                 more => format!(" (also on lines {})", ranges(more)),
             };
             let code = finding.code.as_str();
             text += &plain(&format!("{place}: {code} {word}: {}{more}", finding.message));
-            text += "\n    do: ";
-            text += &plain(&finding.remedy);
             text.push('\n');
+            if finding.remedy != "nothing" {
+                text += &format!("    do: {}\n", plain(&finding.remedy));
+            }
         }
         text
     }
@@ -312,20 +315,24 @@ impl Report {
             return String::new();
         }
         let mut text = "\nChecks that fail on paper already:\n".to_owned();
-        for same in failing.chunk_by(|a, b| a.code == b.code) {
-            let code = same[0].code;
-            let (name, severity) = (code.as_str(), code.severity().as_str());
-            text += &format!("{name} {severity}: not so: {}\n", code.title());
-            for one in same.iter().take(MAX_ANSWERS) {
+        let by_code: Vec<&[&Checked]> = failing.chunk_by(|a, b| a.code == b.code).collect();
+        // Several checks may fail for one reason, such as that there is no plan at all: it is told once.
+        for alike in by_code.chunk_by(|a, b| reasons(a) == reasons(b)) {
+            for same in alike {
+                let code = same[0].code;
+                let (name, severity) = (code.as_str(), code.severity().as_str());
+                text += &format!("{name} {severity}: not so: {}\n", code.title());
+            }
+            for one in alike[0].iter().take(MAX_ANSWERS) {
                 text += &format!("    {}: {}\n", plain(&one.subject), plain(&one.message));
-                for evidence in &one.evidence {
-                    text += &told(evidence);
-                }
+                one.evidence.iter().for_each(|evidence| text += &told(evidence));
             }
-            if same.len() > MAX_ANSWERS {
-                text += &format!("    and {} more, which --json lists\n", same.len() - MAX_ANSWERS);
+            if alike[0].len() > MAX_ANSWERS {
+                text += &format!("    and {} more, which --json lists\n", alike[0].len() - MAX_ANSWERS);
             }
-            text += &format!("    do: {}\n", plain(&same[0].remedy));
+            for same in alike {
+                text += &format!("    do: {}\n", plain(&same[0].remedy));
+            }
         }
         text
     }
@@ -354,6 +361,11 @@ impl Report {
         }
         text
     }
+}
+
+/// Why a check fails, in all its answers.
+fn reasons<'a>(answers: &'a [&Checked]) -> Vec<(&'a str, &'a str)> {
+    answers.iter().map(|one| (one.subject.as_str(), one.message.as_str())).collect()
 }
 
 /// How far back a finding of the same words is looked for: a row has a handful of findings.

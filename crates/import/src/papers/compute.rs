@@ -60,7 +60,11 @@ fn instance(reader: &Reader<'_>, resource: &Resource, at: u32) -> Instance {
         Facts::Instance { size, image, zone, subnet, .. } => (
             reader.known(place, size.clone()),
             reader.may(place, image.clone()),
-            reader.may(place, zone.clone()),
+            match (zone, reader.links.as_ref().and_then(|links| links.follow(resource, subnet))) {
+                // An instance is in its subnet's zone.
+                (Known::Is(None), Some(at)) => zone_of(reader, at),
+                (_, _) => reader.may(place, zone.clone()),
+            },
             reader.may(place, subnet.clone()),
         ),
         Facts::AutoscalingGroup { zones, subnets, .. } => {
@@ -73,6 +77,16 @@ fn instance(reader: &Reader<'_>, resource: &Resource, at: u32) -> Instance {
         Known::Is(_) | Known::Unknown { .. } => format!("{}[{at}]", resource.address),
     };
     Instance { name, size, image, zone, subnet, alive: reader.running(place), ready: reader.running(place) }
+}
+
+/// The zone of a subnet.
+fn zone_of(reader: &Reader<'_>, index: usize) -> Fact<String> {
+    let subnet = reader.links.as_ref().map(|links| &links.declared.resources[index]);
+    match subnet.map(|subnet| (&subnet.facts, &subnet.place)) {
+        Some((Facts::Subnet { zone, .. }, place)) => reader.may(place, zone.clone()),
+        Some((_, place)) => reader.running(place),
+        None => Fact::unasked(),
+    }
 }
 
 /// A Kubernetes cluster with its nodes.
