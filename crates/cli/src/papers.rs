@@ -276,13 +276,13 @@ impl Kind {
             return Kind::Unusable { why, remedy };
         }
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let markdown = ["md", "markdown", "mdown", "txt"].contains(&extension.as_str());
-        if !markdown && (is_code(path) || extension == "json" || text.starts_with(b"{")) {
-            return Kind::Terraform;
-        }
         if bytes.contains(&0) {
             let remedy = "hand over a document in Markdown, `terraform show -json`, or code";
             return Kind::Unusable { why: "it is not text", remedy };
+        }
+        let markdown = ["md", "markdown", "mdown", "txt"].contains(&extension.as_str());
+        if !markdown && (is_code(path) || extension == "json" || text.starts_with(b"{")) {
+            return Kind::Terraform;
         }
         Kind::Document
     }

@@ -109,7 +109,8 @@ impl Zones {
         let name = text.trim_end_matches(':').split(" (").next().unwrap_or(text);
         let name = name.rsplit_once(": ").map_or(name, |(_, name)| name).trim();
         let promise = has_any(&all, &["rpo", "rto"]);
-        let is_name = !promise && !all.is_empty() && all.len() <= MAX_NAME && !text.ends_with(['.', '?', '!']);
+        let is_name =
+            !promise && !all.is_empty() && all.len() <= MAX_NAME && !text.ends_with(['.', '?', '!']);
         if is_name && (listed || all.len() <= 2 || name.starts_with(char::is_uppercase)) {
             let message = format!("`{name}` is not shaped like a region");
             self.say(
