@@ -12,7 +12,7 @@ use bascule_core::id::RegionName;
 
 use super::link::Links;
 use super::{label, source};
-use crate::terraform::{Facts, GLOBAL, Known, Resource};
+use crate::terraform::{Facts, Known, Resource};
 
 /// Resources that are one asset in one region, the one that stands for it first.
 pub(super) struct Group<'a> {
@@ -35,13 +35,28 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Why assets can't be told, and the place that hides them.
+pub(super) struct Hidden {
+    pub why: String,
+    pub from: Source,
+}
+
+impl Hidden {
+    fn new(why: impl Into<String>, from: Source) -> Self {
+        Self { why: why.into(), from }
+    }
+}
+
+/// The assets of one side, by name.
+type Assets<'a> = BTreeMap<String, Group<'a>>;
+
 /// The assets of a kind.
 pub(super) enum Groups<'a> {
     /// What there is can't be told.
-    Hidden { why: String, from: Source },
+    Hidden(Hidden),
     /// Home and away, each asset under the name that both sides share.
     Seen {
-        sides: [BTreeMap<String, Group<'a>>; 2],
+        sides: [Assets<'a>; 2],
         /// The side and the name of each, by its resources' indices.
         places: HashMap<usize, (usize, String)>,
         /// Where none was found.
@@ -51,70 +66,19 @@ pub(super) enum Groups<'a> {
 
 impl<'a> Groups<'a> {
     pub fn hidden(why: impl Into<String>, from: Source) -> Self {
-        Groups::Hidden { why: why.into(), from }
+        Groups::Hidden(Hidden::new(why, from))
     }
 
     /// All assets of a kind in these two regions.
     pub fn of(links: &Links<'a>, kind: AssetKind, regions: &[RegionName; 2]) -> Self {
-        let mut raw: [BTreeMap<Key<'a>, Group<'a>>; 2] = [BTreeMap::new(), BTreeMap::new()];
-        for (at, resource) in links.declared.resources.iter().enumerate() {
-            if resource.kind != Some(kind) || is_part(&resource.facts) {
-                continue;
-            }
-            let region = match &resource.region {
-                Known::Is(region) => region,
-                Known::Unknown { why } => {
-                    let why = format!("where {} is, is unknown: {why}", resource.address);
-                    return Groups::hidden(why, source(&resource.place));
-                }
-            };
-            // A zone or a third region is neither side.
-            let Some(side) = regions.iter().position(|name| name.as_str() == region || region == GLOBAL)
-            else {
-                continue;
-            };
-            let parent = parent(links, resource);
-            let (key_at, of) = parent.map_or((at, resource), |at| (at, &links.declared.resources[at]));
-            let key = Key { root: &of.root, label: label(of) };
-            let group = raw[side].entry(key).or_insert_with(|| Group { resources: Vec::new() });
-            match key_at == at {
-                true => group.resources.insert(0, (at, resource)),
-                false => group.resources.push((at, resource)),
-            }
-        }
-        let from =
-            links.declared.resources.first().map_or(Source::Nowhere, |resource| source(&resource.place));
-        let [home, away] = named(raw, kind, regions);
-        let only = |these: &BTreeMap<String, Group<'a>>, those: &BTreeMap<String, Group<'a>>| {
-            these.keys().filter(|name| !those.contains_key(*name)).cloned().collect::<Vec<_>>()
+        let first = links.declared.resources.first();
+        let from = first.map_or(Source::Nowhere, |resource| source(&resource.place));
+        let sides = gathered(links, kind, regions).map(|raw| named(raw, kind, regions));
+        let sides = sides.and_then(|sides| paired(links, kind, regions, sides));
+        let sides = match sides {
+            Ok(sides) => sides,
+            Err(hidden) => return Groups::Hidden(hidden),
         };
-        let (here, there) = (only(&home, &away), only(&away, &home));
-        let mut away = away;
-        match (&here[..], &there[..], links.hidden()) {
-            ([], [], _) => {}
-            // What is left on each side is the same asset if it is one on each.
-            ([here], [there], _) => {
-                if let Some(group) = away.remove(there) {
-                    away.insert(here.clone(), group);
-                }
-            }
-            (_, _, Some(why)) => return Groups::hidden(why, first_module(links)),
-            ([], _, None) | (_, [], None) => {}
-            ([here, ..], [there, ..], None) => {
-                let [home_name, away_name] = regions;
-                let what = kind.as_str().replace('_', " ");
-                let why = format!(
-                    "which {what} of {away_name} stands for which of {home_name} can't be told from their names \
-                     ({here} and {there}, for example)"
-                );
-                let from = home.get(here).map_or(from.clone(), |group| source(&group.first().place));
-                return Groups::hidden(why, from);
-            }
-        }
-        if let (true, true, Some(why)) = (home.is_empty(), away.is_empty(), links.hidden()) {
-            return Groups::hidden(why, first_module(links));
-        }
-        let sides = [home, away];
         let mut places = HashMap::new();
         for (side, groups) in sides.iter().enumerate() {
             for (name, group) in groups {
@@ -128,7 +92,7 @@ impl<'a> Groups<'a> {
     pub fn place(&self, index: usize) -> Option<(usize, &str)> {
         match self {
             Groups::Seen { places, .. } => places.get(&index).map(|(side, name)| (*side, name.as_str())),
-            Groups::Hidden { .. } => None,
+            Groups::Hidden(_) => None,
         }
     }
 
@@ -136,17 +100,87 @@ impl<'a> Groups<'a> {
     pub fn of_other(&self, side: usize, name: &str) -> Option<&Group<'a>> {
         match self {
             Groups::Seen { sides, .. } => sides[1 - side].get(name),
-            Groups::Hidden { .. } => None,
+            Groups::Hidden(_) => None,
         }
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Group<'a>> {
         let sides = match self {
             Groups::Seen { sides, .. } => Some(sides),
-            Groups::Hidden { .. } => None,
+            Groups::Hidden(_) => None,
         };
         sides.into_iter().flatten().flat_map(BTreeMap::values)
     }
+}
+
+/// The resources of each asset, side by side.
+fn gathered<'a>(
+    links: &Links<'a>,
+    kind: AssetKind,
+    regions: &[RegionName; 2],
+) -> Result<[BTreeMap<Key<'a>, Group<'a>>; 2], Hidden> {
+    let mut raw = [BTreeMap::new(), BTreeMap::new()];
+    for (at, resource) in links.declared.resources.iter().enumerate() {
+        if resource.kind != Some(kind) || is_part(&resource.facts) {
+            continue;
+        }
+        let region = match &resource.region {
+            Known::Is(region) => region,
+            Known::Unknown { why } => {
+                let why = format!("where {} is, is unknown: {why}", resource.address);
+                return Err(Hidden::new(why, source(&resource.place)));
+            }
+        };
+        // A third region is neither side.
+        let Some(side) = regions.iter().position(|name| name.as_str() == region) else { continue };
+        let of = parent(links, resource).map_or(resource, |at| &links.declared.resources[at]);
+        let key = Key { root: &of.root, label: label(of) };
+        let group = raw[side].entry(key).or_insert_with(|| Group { resources: Vec::new() });
+        match &resource.facts {
+            Facts::KubernetesCluster { .. } | Facts::DatabaseCluster { .. } => {
+                group.resources.insert(0, (at, resource));
+            }
+            _ => group.resources.push((at, resource)),
+        }
+    }
+    Ok(raw)
+}
+
+/// Both sides' assets, those that are the same under one name; or why that can't be told.
+fn paired<'a>(
+    links: &Links<'a>,
+    kind: AssetKind,
+    regions: &[RegionName; 2],
+    [home, mut away]: [Assets<'a>; 2],
+) -> Result<[Assets<'a>; 2], Hidden> {
+    let only = |these: &Assets<'_>, those: &Assets<'_>| {
+        these.keys().filter(|name| !those.contains_key(*name)).cloned().collect::<Vec<_>>()
+    };
+    let (here, there) = (only(&home, &away), only(&away, &home));
+    let none = home.is_empty() && away.is_empty();
+    match (&here[..], &there[..], links.hidden()) {
+        (_, _, Some(why)) if none => return Err(Hidden::new(why, first_module(links))),
+        ([], [], _) => {}
+        // A region's only asset of a kind is the same as the other's.
+        ([here], [there], _) if home.len() == 1 && away.len() == 1 => {
+            if let Some(group) = away.remove(there) {
+                away.insert(here.clone(), group);
+            }
+        }
+        (_, _, Some(why)) => return Err(Hidden::new(why, first_module(links))),
+        ([], _, None) | (_, [], None) => {}
+        ([here, ..], [there, ..], None) => {
+            let [home_name, away_name] = regions;
+            let what = kind.as_str().replace('_', " ");
+            let why = format!(
+                "which {what} of {away_name} stands for which of {home_name} can't be told from their names ({here} \
+                 and {there}, for example)"
+            );
+            let from = home.get(here).map_or(Source::Nowhere, |group| source(&group.first().place));
+            return Err(Hidden::new(why, from));
+        }
+    }
+    Ok([home, away])
 }
 
 fn first_module(links: &Links<'_>) -> Source {
@@ -191,7 +225,7 @@ fn named<'a>(
     raw: [BTreeMap<Key<'a>, Group<'a>>; 2],
     kind: AssetKind,
     regions: &[RegionName; 2],
-) -> [BTreeMap<String, Group<'a>>; 2] {
+) -> [Assets<'a>; 2] {
     let roots: BTreeSet<&str> = raw.iter().flat_map(BTreeMap::keys).map(|key| key.root).collect();
     let forms = |key: &Key<'_>| {
         let words = words(key.label);
@@ -201,23 +235,20 @@ fn named<'a>(
         let short = if short.is_empty() { kind.as_str().replace('_', "-") } else { short.join("-") };
         [short, whole, rooted]
     };
-    let mut twice: BTreeSet<String> = BTreeSet::new();
-    for form in 0..2 {
-        for side in &raw {
+    let forms = raw.each_ref().map(|side| side.keys().map(forms).collect::<Vec<_>>());
+    let mut twice: BTreeSet<&str> = BTreeSet::new();
+    for side in &forms {
+        for form in 0..2 {
             let mut seen = BTreeSet::new();
-            for key in side.keys() {
-                let name = forms(key)[form].clone();
-                if !seen.insert(name.clone()) {
-                    twice.insert(name);
-                }
-            }
+            let names = side.iter().map(|forms| forms[form].as_str());
+            twice.extend(names.filter(|name| !seen.insert(*name)));
         }
     }
-    raw.map(|side| {
+    let [home, away] = raw;
+    [(home, &forms[0]), (away, &forms[1])].map(|(side, forms)| {
         let mut found = BTreeMap::new();
-        for (key, group) in side {
-            let forms = forms(&key);
-            let free = |name: &&String| !twice.contains(*name) && !found.contains_key(*name);
+        for (group, forms) in side.into_values().zip(forms) {
+            let free = |name: &&String| !twice.contains(name.as_str()) && !found.contains_key(*name);
             let name = forms.iter().find(free).unwrap_or(&forms[2]).clone();
             found.insert(name, group);
         }
@@ -225,27 +256,19 @@ fn named<'a>(
     })
 }
 
-/// The words of an address that name something: neither types nor `module`.
+/// The words of an address that name something: neither `module` nor types, which begin with a provider's name.
 fn words(label: &str) -> Vec<String> {
+    const PROVIDERS: &[&str] = &["aws_", "helm_", "github_", "google_", "azurerm_", "kubernetes_"];
     let mut words = Vec::new();
     let mut parts = label.split('.').peekable();
     while let Some(part) = parts.next() {
-        let is_type = parts.peek().is_some()
-            && (part == "module" || part.contains('_') && !words_of_module(&words, part));
-        if !is_type {
-            words.extend(
-                part.split(|c: char| !c.is_ascii_alphanumeric())
-                    .filter(|w| !w.is_empty())
-                    .map(str::to_ascii_lowercase),
-            );
+        let last = parts.peek().is_none();
+        if last || (part != "module" && !PROVIDERS.iter().any(|provider| part.starts_with(provider))) {
+            let own = part.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+            words.extend(own.map(str::to_ascii_lowercase));
         }
     }
     words
-}
-
-/// A module's name may have an underscore too: a type begins with its provider's name, which is known.
-fn words_of_module(_: &[String], part: &str) -> bool {
-    !["aws_", "helm_", "github_", "google_", "azurerm_", "kubernetes_"].iter().any(|p| part.starts_with(p))
 }
 
 fn without_place(words: &[String], regions: &[RegionName; 2]) -> Vec<String> {

@@ -45,8 +45,10 @@ pub struct Papers<'a> {
 /// the other region. Where papers name fewer than two, the missing ones are called `region-a` and `region-b`.
 #[must_use]
 pub fn facts(papers: &Papers<'_>) -> Facts {
-    let [home, away] = regions::regions(papers);
-    let reader = Reader { papers: *papers, links: papers.declared.map(Links::new), names: [home, away] };
+    let names = regions::regions(papers);
+    let coded = papers.declared.map(Declared::regions).unwrap_or_default();
+    let coded = [0, 1].map(|side: usize| coded.contains(&names[side].as_str()));
+    let reader = Reader { papers: *papers, links: papers.declared.map(Links::new), names, coded };
     let [home, away] = reader.regions();
     Facts {
         site: "site".parse().expect("a label"),
@@ -69,6 +71,8 @@ struct Reader<'a> {
     /// None without code.
     links: Option<Links<'a>>,
     names: [RegionName; 2],
+    /// Whether the code makes anything in the region at all.
+    coded: [bool; 2],
 }
 
 impl<'a> Reader<'a> {
@@ -132,7 +136,12 @@ impl<'a> Reader<'a> {
         make: impl Fn(&str, &Group<'a>) -> T,
     ) -> Listing<T> {
         match groups {
-            Groups::Hidden { why, from } => Fact::not_observed(why, from.clone()),
+            Groups::Hidden(hidden) => Fact::not_observed(&hidden.why, hidden.from.clone()),
+            // A region's code may be in a root that was not handed over.
+            Groups::Seen { from, .. } if !self.coded[side] => {
+                let why = format!("no code among the papers makes anything in {}", self.names[side]);
+                Fact::not_observed(why, from.clone())
+            }
             Groups::Seen { sides, from, .. } => {
                 let assets: BTreeMap<String, T> =
                     sides[side].iter().map(|(name, group)| (name.clone(), make(name, group))).collect();

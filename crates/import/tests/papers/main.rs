@@ -170,6 +170,17 @@ fn what_is_in_one_region_only_fails_and_what_may_be_hidden_does_not() {
 }
 
 #[test]
+fn a_region_that_no_code_is_about_is_unknown_and_not_empty() {
+    let text = format!("{ZONES}## Steps\n1. Promote the database in us-west-1\n");
+    let east = "resource \"aws_lb\" \"web\" {\n  name = \"web\"\n}\n";
+    for document in [None, Some(document(&text))] {
+        let facts = of(document.as_ref(), Some(&code(east)));
+        assert!(facts.away.load_balancer.value().is_none(), "its root may not have been handed over");
+        assert_eq!(answer(&check(&facts), Code::LoadBalancers), Answer::Unknown);
+    }
+}
+
+#[test]
 fn buckets_are_judged_by_what_is_declared_beside_them() {
     let bare = "resource \"aws_s3_bucket\" \"logs\" {\n  bucket = \"logs-east\"\n}\n\
         resource \"aws_s3_bucket\" \"logs_west\" {\n  provider = aws.west\n  bucket   = \"logs-west\"\n}\n";
