@@ -5,7 +5,7 @@ LAB   ?= target/lab/demo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: demo test bench torture setup build lint tools
+.PHONY: demo test bench bench-papers fuzz torture setup build lint tools
 
 # The whole story on a new lab; its drills land in target/demo.json.
 demo: build
@@ -15,6 +15,15 @@ demo: build
 test: build lint
 	$(CARGO) nextest run --release -p bascule-sim --no-fail-fast
 	$(CARGO) nextest run --workspace --exclude bascule-sim --no-fail-fast
+	@CARGO=$(CARGO) infra/fuzz.sh 60
+
+# The readers of documents and of Terraform against hostile input, for an hour in all (or `make fuzz FOR=600`, in seconds).
+fuzz: setup
+	@CARGO=$(CARGO) infra/fuzz.sh $$(($(FOR) / 3))
+
+# Papers of 1,000 to 10,000 assets through import, facts, checks and document: docs/papers-bench.json and .svg.
+bench-papers:
+	$(CARGO) run --release -p bascule-import --example bench_papers -- docs
 
 # Medians of 10 moves each, beside the same move by hand, moves of a site by itself, and other failover managers; they
 # land in target/bench.json. About 50 minutes.

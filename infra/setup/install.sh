@@ -26,6 +26,7 @@ util-linux        /usr/bin/nsenter
 curl              /usr/bin/curl
 python3-venv      /usr/lib/python3.11/ensurepip/__init__.py
 gcc               /usr/bin/cc
+g++               /usr/bin/c++
 protobuf-compiler /usr/bin/protoc
 libprotobuf-dev   /usr/include/google/protobuf/descriptor.proto
 openssl           /usr/bin/openssl

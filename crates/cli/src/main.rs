@@ -2,6 +2,7 @@
 
 mod cmd;
 mod exit;
+mod papers;
 mod render;
 mod site;
 mod wiring;

@@ -6,10 +6,12 @@
 
 mod finding;
 pub mod markdown;
+mod papers;
 pub mod site;
 pub mod terraform;
 
 pub use finding::{Code, Finding, Severity};
+pub use papers::{Papers, facts};
 
 /// The largest input that is read, in bytes: a state of 10,000 resources has about 20 kB for each ten.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;

@@ -1,35 +1,41 @@
 //! `bascule import`: what a team has written, in a document and in Terraform, as a report and a manifest.
 //!
-//! Opens the files that are named, and in folders those of Terraform; reads them with `bascule_import`, which
-//! opens nothing. A folder is walked without following links.
+//! The report has what the readers found, where the document and the code differ, and which checks fail on paper
+//! alone. It decides nothing: what papers can't show is counted as unknown.
 
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bascule_core::check::{self, Answer, Checked};
 use bascule_core::document::{Document, Row};
+use bascule_core::facts::{Evidence, Source};
 use bascule_import::site::{self, Entry};
-use bascule_import::terraform::{self, Declared};
-use bascule_import::{Code, Finding, MAX_BYTES, Severity, markdown};
+use bascule_import::terraform;
+use bascule_import::{Code, Finding, Severity};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use crate::cmd::{print, print_json};
 use crate::exit;
+use crate::papers::Papers;
 
-/// How deep folders are walked: more than any layout of roots and modules has.
-const MAX_DEPTH: usize = 16;
-/// How many files are opened: 10,000 resources, each in a file of its own.
-const MAX_FILES: usize = 10_000;
-/// How much is read in all: ten of the largest inputs.
-const MAX_TOTAL: usize = 10 * MAX_BYTES;
-/// How much of a JSON file in a folder is looked at to tell whether it is Terraform's: it says so in the first line.
-const PROBE: usize = 4096;
+/// How many answers of one check are printed; the others are counted.
+const MAX_ANSWERS: usize = 5;
+
+/// Shown at the end of the command's own `--help`.
+const EXITS: &str = "\
+Exit codes:
+  0  the papers were read, whatever was found in them
+  1  a file could not be used at all, or none of them says anything; the report and stderr say which and why
+  2  something that was named can't be opened, or is more than is read; nothing was read
+  3  the manifest is there already; nothing was written";
 
 /// Arguments of `import`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = EXITS)]
 pub struct Args {
     /// A document in Markdown, a printed state or plan (`terraform show -json`), `.tf` files, or folders of them
     #[arg(required = true, value_name = "FILE")]
@@ -44,12 +50,9 @@ pub struct Args {
 
 /// Run it.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut files = Files::default();
-    for path in &args.files {
-        files.take(path)?;
-    }
-    let report = Report::of(&files, args.out.is_some())?;
-    if let (Some(path), Some(manifest)) = (&args.out, &report.manifest)
+    let report = Report::of(Papers::open(&args.files)?, args.out.is_some());
+    // A manifest of nothing but guesses helps nobody.
+    if let (Some(path), Some(manifest), false) = (&args.out, &report.manifest, report.papers.are_empty())
         && !write_new(path, &manifest.text)?
     {
         eprintln!("error: {} is there already; nothing was written", path.display());
@@ -60,11 +63,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         print(&report.text(args.out.as_deref()));
     }
-    if report.empty() {
-        eprintln!("error: nothing that was read could be used; the findings say why");
+    for file in report.papers.refused() {
+        eprintln!("error: {} could not be used; its findings say why", plain(file));
+    }
+    if report.papers.are_empty() {
+        eprintln!("error: nothing that was read is a zone, an asset or a step");
         return Ok(ExitCode::FAILURE);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.papers.refused().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Write a file that is not there yet; whether it was not.
@@ -75,97 +81,6 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error).with_context(context),
     }
-}
-
-/// What was opened.
-#[derive(Default)]
-struct Files {
-    documents: Vec<(String, Vec<u8>)>,
-    terraform: Vec<(String, Vec<u8>)>,
-    bytes: usize,
-}
-
-impl Files {
-    /// A file or folder that was named.
-    fn take(&mut self, path: &Path) -> anyhow::Result<()> {
-        let what = fs::metadata(path);
-        let what = what.map_err(|error| exit::Usage(format!("{} can't be read: {error}", path.display())))?;
-        if what.is_dir() {
-            let before = self.terraform.len();
-            self.walk(path, 0)?;
-            if self.terraform.len() == before {
-                return Err(exit::Usage(format!("{} has no files of Terraform", path.display())).into());
-            }
-            return Ok(());
-        }
-        let markdown = path.extension().is_some_and(|e| ["md", "markdown", "txt"].iter().any(|m| e == *m));
-        let file = self.read(path)?;
-        if markdown {
-            self.documents.push(file)
-        } else {
-            self.terraform.push(file)
-        }
-        Ok(())
-    }
-
-    fn walk(&mut self, folder: &Path, depth: usize) -> anyhow::Result<()> {
-        if depth > MAX_DEPTH {
-            let message = format!("{} is more than {MAX_DEPTH} folders deep", folder.display());
-            return Err(exit::Usage(message).into());
-        }
-        let read = || format!("{} can't be read", folder.display());
-        let mut entries =
-            fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(read)?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let (path, kind) = (entry.path(), entry.file_type().with_context(read)?);
-            // `.terraform` holds copies of modules, `.git` everything.
-            if entry.file_name().to_string_lossy().starts_with('.') {
-                continue;
-            }
-            if kind.is_dir() {
-                self.walk(&path, depth + 1)?;
-            } else if kind.is_file() && is_terraform(&path)? {
-                let file = self.read(&path)?;
-                self.terraform.push(file);
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-        if self.documents.len() + self.terraform.len() >= MAX_FILES {
-            return Err(exit::Usage(format!("more than {MAX_FILES} files")).into());
-        }
-        // One byte too many is enough for a reader to refuse it.
-        let bytes = head(path, MAX_BYTES + 1)?;
-        self.bytes += bytes.len();
-        if self.bytes > MAX_TOTAL {
-            return Err(exit::Usage(format!("more than {MAX_TOTAL} bytes in all")).into());
-        }
-        Ok((path.to_string_lossy().into_owned(), bytes))
-    }
-}
-
-fn head(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(most as u64).read_to_end(&mut bytes));
-    read.with_context(|| format!("{} can't be read", path.display()))?;
-    Ok(bytes)
-}
-
-/// Whether a file in a folder is Terraform's: by its name, or as JSON that has a format version.
-fn is_terraform(path: &Path) -> anyhow::Result<bool> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if [".tf", ".tf.json", ".tfvars", ".tfvars.json", ".tfstate"].iter().any(|end| name.ends_with(end)) {
-        return Ok(true);
-    }
-    if !name.ends_with(".json") {
-        return Ok(false);
-    }
-    let start = head(path, PROBE)?;
-    let mark = b"\"format_version\"";
-    Ok(start.windows(mark.len()).any(|window| window == mark))
 }
 
 /// A finding with its file, as it is printed.
@@ -179,6 +94,47 @@ struct Line<'a> {
     remedy: &'a str,
 }
 
+/// An answer of a check, as it is printed.
+#[derive(Serialize)]
+struct Answered<'a> {
+    code: check::Code,
+    title: &'static str,
+    severity: check::Severity,
+    answer: Answer,
+    subject: &'a str,
+    message: &'a str,
+    remedy: &'a str,
+    /// The first place that the answer rests on.
+    file: Option<&'a str>,
+    line: Option<usize>,
+    evidence: &'a [Evidence],
+}
+
+impl<'a> Answered<'a> {
+    fn of(one: &'a Checked) -> Self {
+        let (file, line) = one.evidence.iter().find_map(place).unzip();
+        Answered {
+            code: one.code,
+            title: one.code.title(),
+            severity: one.code.severity(),
+            answer: one.answer,
+            subject: &one.subject,
+            message: &one.message,
+            remedy: &one.remedy,
+            file,
+            line,
+            evidence: &one.evidence,
+        }
+    }
+}
+
+fn place(evidence: &Evidence) -> Option<(&str, usize)> {
+    match &evidence.from {
+        Source::Line { file, line } => Some((file, *line)),
+        Source::Address(_) | Source::Nowhere => None,
+    }
+}
+
 /// What is printed with `--json`.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -188,54 +144,36 @@ struct Json<'a> {
     modules: &'a [terraform::ModuleCall],
     findings: Vec<Line<'a>>,
     differences: Option<&'a [Entry]>,
+    checks: Vec<Answered<'a>>,
     guesses: Option<usize>,
 }
 
 struct Report {
-    document: Option<Document>,
-    declared: Option<Declared>,
+    papers: Papers,
     findings: Vec<(String, Finding)>,
     differences: Option<Vec<Entry>>,
+    checks: Vec<Checked>,
     manifest: Option<site::Written>,
 }
 
 impl Report {
-    fn of(files: &Files, with_manifest: bool) -> anyhow::Result<Self> {
-        let mut findings = Vec::new();
-        let document = match &files.documents[..] {
-            [] => None,
-            [(name, bytes)] => match markdown::read(bytes) {
-                Ok(read) => {
-                    findings.extend(read.findings.into_iter().map(|finding| (name.clone(), finding)));
-                    Some(read.document)
-                }
-                Err(finding) => {
-                    findings.push((name.clone(), finding));
-                    None
-                }
-            },
-            _ => return Err(exit::Usage("more than one document; import them one by one".to_owned()).into()),
-        };
-        let inputs: Vec<_> =
-            files.terraform.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
-        let declared = (!inputs.is_empty()).then(|| terraform::read(&inputs));
-        for noted in declared.iter().flat_map(|declared| &declared.findings) {
-            findings.push((noted.file.clone(), noted.finding.clone()));
-        }
-        let both = document.as_ref().zip(declared.as_ref());
-        let differences = both.map(|(document, declared)| site::compare(document, declared));
-        let manifest = with_manifest.then(|| site::write(document.as_ref(), declared.as_ref()));
+    fn of(papers: Papers, with_manifest: bool) -> Self {
+        let mut findings = papers.findings.clone();
+        let document = papers.document.as_ref().map(|(_, imported)| &imported.document);
+        let declared = papers.declared.as_ref();
+        let differences =
+            document.zip(declared).map(|(document, declared)| site::compare(document, declared));
+        let manifest = with_manifest.then(|| site::write(document, declared));
         for finding in manifest.iter().flat_map(|manifest| &manifest.findings) {
-            let file = files.documents.first().or(files.terraform.first()).map_or("", |(name, _)| name);
-            findings.push((file.to_owned(), finding.clone()));
+            let named = papers.document.as_ref().map(|(name, _)| name).or(papers.files.first());
+            findings.push((named.cloned().unwrap_or_default(), finding.clone()));
         }
-        Ok(Report { document, declared, findings, differences, manifest })
+        let checks = if papers.are_empty() { Vec::new() } else { check::check(&papers.facts()) };
+        Report { findings, differences, checks, manifest, papers }
     }
 
-    /// Whether nothing could be used.
-    fn empty(&self) -> bool {
-        let declared = self.declared.as_ref();
-        self.document.is_none() && declared.is_none_or(|d| d.resources.is_empty() && d.modules.is_empty())
+    fn document(&self) -> Option<&Document> {
+        self.papers.document.as_ref().map(|(_, imported)| &imported.document)
     }
 
     fn json(&self) -> Json<'_> {
@@ -247,48 +185,220 @@ impl Report {
             message: &finding.message,
             remedy: &finding.remedy,
         });
+        let declared = self.papers.declared.as_ref();
         Json {
-            assets: self.document.as_ref().map_or(&[], |document| &document.assets),
-            document: self.document.as_ref(),
-            resources: self.declared.as_ref().map_or(&[], |declared| &declared.resources),
-            modules: self.declared.as_ref().map_or(&[], |declared| &declared.modules),
+            assets: self.document().map_or(&[], |document| &document.assets),
+            document: self.document(),
+            resources: declared.map_or(&[], |declared| &declared.resources),
+            modules: declared.map_or(&[], |declared| &declared.modules),
             findings: findings.collect(),
             differences: self.differences.as_deref(),
+            checks: self.checks.iter().map(Answered::of).collect(),
             guesses: self.manifest.as_ref().map(|manifest| manifest.guesses),
         }
     }
 
     fn text(&self, out: Option<&Path>) -> String {
-        let mut text = String::new();
-        for (file, finding) in &self.findings {
-            let severity = match finding.severity {
-                Severity::Note => "note",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            };
-            let (code, message) = (finding.code.as_str(), &finding.message);
-            let place = match finding.line {
-                0 => file.clone(),
-                line => format!("{file}:{line}"),
-            };
-            text += &format!("{place}: {code} {severity}: {message}\n    {}\n", finding.remedy);
+        let mut text = self.read();
+        for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+            text += &self.found(severity);
         }
         if let Some(differences) = &self.differences {
             text += &match differences.len() {
-                0 => "\nThe document and the code agree.\n".to_owned(),
+                0 => "\nThe document and the code agree, as far as both say anything.\n".to_owned(),
                 number => format!(
-                    "\nThe document beside the code, {number} entries:\n{}",
+                    "\nThe document beside the code: {}\n{}",
+                    counted(number, "difference or doubt", "differences or doubts"),
                     site::render(differences)
                 ),
             };
         }
-        let assets = self.document.as_ref().map_or(0, |document| document.assets.len());
-        let resources = self.declared.as_ref().map_or(0, |declared| declared.resources.len());
-        text += &format!("\n{assets} assets, {resources} resources, {} findings\n", self.findings.len());
-        if let (Some(path), Some(manifest)) = (out, &self.manifest) {
-            text +=
-                &format!("{} was written; {} of its lines are guesses\n", path.display(), manifest.guesses);
+        text += &self.failing();
+        text += &self.sums();
+        if let (Some(path), Some(manifest), false) = (out, &self.manifest, self.papers.are_empty()) {
+            let guesses = manifest.guesses;
+            text += &format!("{} was written; {guesses} of its lines are marked `# guess`\n", path.display());
         }
         text
     }
+
+    /// What was read, in a few lines.
+    fn read(&self) -> String {
+        let mut text = String::new();
+        if let Some((name, imported)) = &self.papers.document {
+            let document = &imported.document;
+            let zones: Vec<&str> = document.zones.iter().map(|zone| zone.name.as_str()).collect();
+            let zones = match zones.is_empty() {
+                true => "no zones".to_owned(),
+                false => format!("zones {} (the first is taken for the one that is lost)", zones.join(", ")),
+            };
+            let steps: usize = document.plans.iter().map(|plan| plan.steps.len()).sum();
+            let pre_steps: usize = document.plans.iter().map(|plan| plan.pre_steps.len()).sum();
+            let parts = [
+                zones,
+                counted(document.assets.len(), "asset", "assets"),
+                counted(document.plans.len(), "plan", "plans"),
+                counted(pre_steps, "pre-step", "pre-steps"),
+                counted(steps, "step", "steps"),
+            ];
+            text += &plain(&format!("Read {name}: {}", parts.join(", ")));
+            text.push('\n');
+        }
+        if let Some(declared) = &self.papers.declared {
+            let regions = declared.regions();
+            let regions = if regions.is_empty() { "no region".to_owned() } else { regions.join(", ") };
+            let documents = usize::from(self.papers.document.is_some());
+            let mut parts = vec![
+                counted(self.papers.files.len().saturating_sub(documents), "file", "files"),
+                counted(declared.resources.len(), "resource", "resources"),
+            ];
+            if !declared.modules.is_empty() {
+                parts.push(format!(
+                    "{} not looked into",
+                    counted(declared.modules.len(), "module", "modules")
+                ));
+            }
+            text += &plain(&format!("Read Terraform: {}, in {regions}", parts.join(", ")));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The findings of a severity. One that stands on many lines is told once.
+    fn found(&self, severity: Severity) -> String {
+        let (word, heading) = match severity {
+            Severity::Error => ("error", "Wrong"),
+            Severity::Warning => ("warning", "Missing, or read by a guess"),
+            Severity::Note => ("note", "Worth knowing"),
+        };
+        let mut groups: Vec<(&str, &Finding, Vec<usize>)> = Vec::new();
+        for (file, finding) in self.findings.iter().filter(|(_, finding)| finding.severity == severity) {
+            let same = |(there, first, _): &&mut (&str, &Finding, Vec<usize>)| {
+                there == file
+                    && (first.code, &first.message, &first.remedy)
+                        == (finding.code, &finding.message, &finding.remedy)
+            };
+            // Those that repeat stand close together: a table's rows.
+            match groups.iter_mut().rev().take(NEAR).find(same) {
+                Some((_, _, lines)) => lines.push(finding.line),
+                None => groups.push((file, finding, vec![finding.line])),
+            }
+        }
+        if groups.is_empty() {
+            return String::new();
+        }
+        let mut text = format!("\n{heading}:\n");
+        for (file, finding, lines) in groups {
+            let place = match finding.line {
+                0 => file.to_owned(),
+                line => format!("{file}:{line}"),
+            };
+            let more = match &lines[1..] {
+                [] => String::new(),
+                [line] => format!(" (also on line {line})"),
+                more => format!(" (also on lines {})", ranges(more)),
+            };
+            let code = finding.code.as_str();
+            text += &plain(&format!("{place}: {code} {word}: {}{more}", finding.message));
+            text.push('\n');
+            if finding.remedy != "nothing" {
+                text += &format!("    do: {}\n", plain(&finding.remedy));
+            }
+        }
+        text
+    }
+
+    /// The checks that fail, each with its lines.
+    fn failing(&self) -> String {
+        let failing: Vec<&Checked> = self.checks.iter().filter(|one| one.answer == Answer::Fails).collect();
+        if failing.is_empty() {
+            return String::new();
+        }
+        let mut text = "\nChecks that fail on paper already:\n".to_owned();
+        let by_code: Vec<&[&Checked]> = failing.chunk_by(|a, b| a.code == b.code).collect();
+        // Several checks may fail for one reason, such as that there is no plan at all: it is told once.
+        for alike in by_code.chunk_by(|a, b| reasons(a) == reasons(b)) {
+            for same in alike {
+                let code = same[0].code;
+                let (name, severity) = (code.as_str(), code.severity().as_str());
+                text += &format!("{name} {severity}: not so: {}\n", code.title());
+            }
+            for one in alike[0].iter().take(MAX_ANSWERS) {
+                text += &format!("    {}: {}\n", plain(&one.subject), plain(&one.message));
+                one.evidence.iter().for_each(|evidence| text += &told(evidence));
+            }
+            if alike[0].len() > MAX_ANSWERS {
+                text += &format!("    and {} more, which --json lists\n", alike[0].len() - MAX_ANSWERS);
+            }
+            for same in alike {
+                text += &format!("    do: {}\n", plain(&same[0].remedy));
+            }
+        }
+        text
+    }
+
+    fn sums(&self) -> String {
+        let number = |severity| self.findings.iter().filter(|(_, f)| f.severity == severity).count();
+        let answers = |answer| self.checks.iter().filter(|one| one.answer == answer).count();
+        let assets = self.document().map_or(0, |document| document.assets.len());
+        let resources = self.papers.declared.as_ref().map_or(0, |declared| declared.resources.len());
+        let mut text = format!(
+            "\n{}, {}; {}: {}, {}, {}\n",
+            counted(assets, "asset", "assets"),
+            counted(resources, "resource", "resources"),
+            counted(self.findings.len(), "finding", "findings"),
+            counted(number(Severity::Error), "error", "errors"),
+            counted(number(Severity::Warning), "warning", "warnings"),
+            counted(number(Severity::Note), "note", "notes"),
+        );
+        if !self.checks.is_empty() {
+            text += &format!(
+                "Checks: {} fail, {} hold, {} are unknown, because papers do not show it\n",
+                answers(Answer::Fails),
+                answers(Answer::Holds),
+                answers(Answer::Unknown),
+            );
+        }
+        text
+    }
+}
+
+/// Why a check fails, in all its answers.
+fn reasons<'a>(answers: &'a [&Checked]) -> Vec<(&'a str, &'a str)> {
+    answers.iter().map(|one| (one.subject.as_str(), one.message.as_str())).collect()
+}
+
+/// How far back a finding of the same words is looked for: a row has a handful of findings.
+const NEAR: usize = 16;
+
+/// A piece of evidence, after the place it is from.
+fn told(evidence: &Evidence) -> String {
+    match place(evidence) {
+        Some((file, line)) => {
+            let what = evidence.what.strip_prefix(&format!("line {line}: ")).unwrap_or(&evidence.what);
+            let place = if line == 0 { file.to_owned() } else { format!("{file}:{line}") };
+            format!("      {}: {}\n", plain(&place), plain(what))
+        }
+        None => format!("      {}\n", plain(&evidence.what)),
+    }
+}
+
+/// `1 asset`, `2 assets`.
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Lines in their order, neighbours together: `14-20, 27`.
+fn ranges(lines: &[usize]) -> String {
+    let parts = lines.chunk_by(|a, b| *b == a + 1).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        [only] => only.to_string(),
+        [] => String::new(),
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// On one line, and harmless for a terminal: files and their names may hold anything.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

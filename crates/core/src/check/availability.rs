@@ -28,7 +28,8 @@ fn enough<'a>(
     if well < ENOUGH && well + unseen >= ENOUGH {
         case.lack(format!("{well} are seen {what}, and {unseen} were not observed"));
     }
-    judge(well + unseen >= ENOUGH, format!("{well} are {what}; wanted are {ENOUGH}"))
+    let unseen_too = if unseen > 0 { format!(", {unseen} were not observed") } else { String::new() };
+    judge(well + unseen >= ENOUGH, format!("{well} are {what}{unseen_too}; wanted are {ENOUGH}"))
 }
 
 pub(super) fn database_nodes(facts: &Facts, answers: &mut Answers) {

@@ -203,29 +203,38 @@ pub(super) fn regions_known(facts: &Facts, answers: &mut Answers) {
                 return judge(false, format!("line {} names {zone}, which is neither region", step.line));
             }
         }
+        if document.zones.len() < facts.regions().len() {
+            case.lack(format!("the document lists {} of the two regions", document.zones.len()));
+        }
         let [home, away] = facts.regions();
         judge(true, format!("they are {}", told::list([home.name.as_str(), away.name.as_str()])))
     });
 }
 
-fn promised<T>(code: Code, facts: &Facts, answers: &mut Answers, what: &str, fact: &Fact<Option<T>>)
-where
+fn promised<T>(
+    code: Code,
+    facts: &Facts,
+    answers: &mut Answers,
+    what: &str,
+    unit: &str,
+    fact: &Fact<Option<T>>,
+) where
     Option<T>: told::Told,
 {
     answers.ask(code, facts.site.as_str(), |case| {
-        let set = case.need(what, fact)?.is_some();
-        judge(set, if set { format!("there is: {what}") } else { format!("there is none: {what}") })
+        let set = case.need(&format!("{what}{unit}"), fact)?.is_some();
+        judge(set, if set { format!("the {what} is set") } else { format!("no {what} is set") })
     });
 }
 
 pub(super) fn owner(facts: &Facts, answers: &mut Answers) {
-    promised(Code::Owner, facts, answers, "owner", &facts.promise.owner);
+    promised(Code::Owner, facts, answers, "owner", "", &facts.promise.owner);
 }
 
 pub(super) fn loss_objective(facts: &Facts, answers: &mut Answers) {
-    promised(Code::LossObjective, facts, answers, "RPO in ms", &facts.promise.rpo_ms);
+    promised(Code::LossObjective, facts, answers, "RPO", " in ms", &facts.promise.rpo_ms);
 }
 
 pub(super) fn time_objective(facts: &Facts, answers: &mut Answers) {
-    promised(Code::TimeObjective, facts, answers, "RTO in ms", &facts.promise.rto_ms);
+    promised(Code::TimeObjective, facts, answers, "RTO", " in ms", &facts.promise.rto_ms);
 }

@@ -7,7 +7,7 @@
 use super::heading::{announced, bare};
 use super::inline::{cells, pipes, plain};
 use super::region::place;
-use super::source::Line;
+use super::source::{Line, Stands};
 use super::text::MAX_PIECE;
 use super::words::words;
 
@@ -22,6 +22,8 @@ pub(super) enum Block {
     Item { line: usize, text: String, done: Option<bool> },
     /// A line of a table in HTML.
     Html { line: usize, text: String },
+    /// The lines of a code fence, and the one that opens it.
+    Code { line: usize, lines: Vec<(usize, String)> },
     /// Lines of text that stand together.
     Text(Vec<(usize, String)>),
 }
@@ -68,6 +70,10 @@ impl Blocks<'_> {
     fn next(&mut self) {
         let line = &self.lines[self.at];
         let text = line.text.as_str();
+        if line.place != Stands::Text {
+            self.code();
+            return;
+        }
         if text.is_empty() {
             self.end_text();
         } else if let Some((level, heading)) = hashed(text) {
@@ -96,6 +102,17 @@ impl Blocks<'_> {
             self.text.push((line.number, plain(text)));
         }
         self.at += 1;
+    }
+
+    /// A code fence: the line that opens it, and those up to the next that is not in it.
+    fn code(&mut self) {
+        self.end_text();
+        let line = self.lines[self.at].number;
+        self.at += 1;
+        let rest = self.lines[self.at..].iter().take_while(|line| line.place == Stands::Code);
+        let lines: Vec<_> = rest.map(|line| (line.number, line.text.clone())).collect();
+        self.at += lines.len();
+        self.out.push(Block::Code { line, lines });
     }
 
     /// Whether this line does not go on with the one above, which may be a list's last item, or a line that says
@@ -264,7 +281,8 @@ fn item(text: &str) -> Option<(Option<bool>, &str)> {
         [(["[ ]", "☐", "[]"], false), (["[x]", "☑", "✅"], true), (["[X]", "☒", "[✓]"], true)]
     {
         if let Some(rest) = marks.iter().find_map(|mark| rest.strip_prefix(mark)) {
-            return Some((Some(done), rest.trim_start()));
+            let rest = rest.trim_start();
+            return Some((Some(done), ordinal(rest).map_or(rest, str::trim_start)));
         }
     }
     Some((None, rest))
@@ -300,6 +318,7 @@ mod tests {
             ("* [x] one", Some((Some(true), "one"))),
             ("12) one", Some((None, "one"))),
             ("Step 3: one", Some((None, "one"))),
+            ("- [ ] 3. one", Some((Some(false), "one"))),
             ("☑ one", Some((Some(true), "one"))),
             ("2 nodes", None),
             ("-one", None),

@@ -55,6 +55,14 @@ pub(super) fn of_header(cells: &[String]) -> Vec<Column> {
         let column = if numbers { Column::Quantity } else { named(&words(cell)) };
         columns.push(if columns.contains(&column) { Column::Other } else { column });
     }
+    // "Service | Asset": the template's own word is surer than others for a name.
+    let own = cells.iter().position(|cell| words(cell).first().is_some_and(|word| word.is("asset")));
+    if let (Some(own), Some(other)) = (own, columns.iter().position(|column| *column == Column::Name))
+        && own != other
+        && columns[own] == Column::Other
+    {
+        columns.swap(own, other);
+    }
     // "Type" alone says what the asset is; beside no other name it is the name.
     if !columns.contains(&Column::Name)
         && let Some(first) = columns.iter_mut().find(|column| matches!(column, Column::Kind | Column::Other))

@@ -41,6 +41,8 @@ struct SaidNumber {
     quantity: Quantity,
     line: usize,
     from: bool,
+    /// Whether a step asks for it: what is to be, and not what is.
+    asked: bool,
 }
 
 /// Numbers in descriptions and steps beside the table's.
@@ -69,12 +71,22 @@ fn numbers(document: &Document, findings: &mut Vec<Finding>) {
         let (table, line) = (known.shown(), known.rows[0].1);
         let what = noun(number.kind);
         let text = shown(number.quantity);
-        let message = if number.from {
-            format!("this starts from {text} {what}; the table says {table} (line {line})")
+        let (message, remedy) = if number.from {
+            (
+                format!("this starts from {text} {what}; the table says {table} (line {line})"),
+                "count them, and write the same number in both places",
+            )
+        } else if number.asked {
+            (
+                format!("a step asks for {text} {what}; the table says {table} (line {line})"),
+                "if the step is done, write its number in the table; if not, it is still to be done",
+            )
         } else {
-            format!("this says {text} {what}; the table says {table} (line {line})")
+            (
+                format!("the text says {text} {what}; the table says {table} (line {line})"),
+                "count them, and write the same number in both places",
+            )
         };
-        let remedy = "count them, and write the same number in both places";
         findings.push(Finding::new(Code::NumbersDisagree, number.line, message, remedy));
     }
 }
@@ -123,7 +135,13 @@ fn said_numbers(document: &Document) -> Vec<SaidNumber> {
     let mut from_text = |text: &str, line: usize, only_from: bool| {
         for sentence in sentences(text) {
             for count in counts(sentence).into_iter().filter(|count| !only_from || count.from) {
-                said.push(SaidNumber { kind: count.kind, quantity: count.quantity, line, from: count.from });
+                said.push(SaidNumber {
+                    kind: count.kind,
+                    quantity: count.quantity,
+                    line,
+                    from: count.from,
+                    asked: false,
+                });
             }
         }
     };
@@ -132,7 +150,13 @@ fn said_numbers(document: &Document) -> Vec<SaidNumber> {
     for step in steps(document) {
         for intent in &step.intents {
             if let Intent::Scale { kind, to } = intent {
-                said.push(SaidNumber { kind: *kind, quantity: *to, line: step.line, from: false });
+                said.push(SaidNumber {
+                    kind: *kind,
+                    quantity: *to,
+                    line: step.line,
+                    from: false,
+                    asked: true,
+                });
             }
         }
     }

@@ -98,6 +98,7 @@ pub(super) fn plain(text: &str) -> String {
                 _ => out.push(c),
             },
             '`' => {}
+            '~' if before == Some('~') || chars.peek().is_some_and(|(_, next)| *next == '~') => {}
             '*' => {
                 // A single star between blanks is a word of its own ("2 * 3").
                 let next = chars.peek().map(|(_, next)| *next);
@@ -137,13 +138,16 @@ pub(super) fn plain(text: &str) -> String {
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The length of an HTML tag such as `<br/>`.
+/// The length of an HTML tag such as `<br/>` or `<span style="color:red">`.
 fn tag(text: &str) -> Option<usize> {
-    // The tags that stand in cells are short: `<br />`, `<strong>`, `</sup>`.
-    const LONGEST: usize = 12;
+    // With a style or two; `a < b` is no tag, because a name follows at once.
+    const LONGEST: usize = 120;
     let end = text.bytes().take(LONGEST).position(|b| b == b'>')?;
-    let name = text[1..end].trim_start_matches('/').trim_end_matches(['/', ' ']);
-    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(end + 1)
+    let inside = text[1..end].trim_start_matches('/').trim_end_matches(['/', ' ']);
+    let (name, attributes) = inside.split_once(' ').unwrap_or((inside, ""));
+    let named = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    (named && (attributes.is_empty() || attributes.contains('='))).then_some(end + 1)
 }
 
 fn entity(text: &str) -> Option<(usize, char)> {
@@ -207,6 +211,8 @@ mod tests {
             ("[Runbook](http://a.example/x) here", "Runbook here"),
             ("my_db_name &amp; more", "my_db_name & more"),
             ("2 * 3 < 7", "2 * 3 < 7"),
+            ("<span style=\"color:red\">1</span> a <b and c> d", "1 a <b and c> d"),
+            ("~~old~~ new", "old new"),
         ] {
             assert_eq!(plain(text), expected, "{text}");
         }

@@ -7,11 +7,12 @@ use bascule_core::document::Intent;
 
 use super::counts::counts;
 use super::kind;
+use super::region;
 use super::text::sentences;
 use super::words::{Word, has, has_any, words};
 
 /// The most that one step asks for: there are twelve intents, some of them once for each of nine kinds of asset.
-const MAX_INTENTS: usize = 32;
+pub(super) const MAX_INTENTS: usize = 32;
 
 /// What a step's text asks for.
 pub(super) fn intents(text: &str) -> Vec<Intent> {
@@ -28,8 +29,19 @@ pub(super) fn intents(text: &str) -> Vec<Intent> {
     found
 }
 
-const NAMES: &[&str] =
-    &["dns", "route53", "cname", "record", "domain", "nameserver", "hostname", "name", "traffic", "zonefile"];
+const NAMES: &[&str] = &[
+    "dns",
+    "route53",
+    "cname",
+    "record",
+    "domain",
+    "nameserver",
+    "hostname",
+    "name",
+    "traffic",
+    "zonefile",
+    "origin",
+];
 const DATABASES: &[&str] = &[
     "database",
     "db",
@@ -41,6 +53,8 @@ const DATABASES: &[&str] = &[
     "aurora",
     "replica",
     "patroni",
+    "patronictl",
+    "pg",
     "primary",
 ];
 
@@ -62,7 +76,7 @@ fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
             holds_writes(rest).then_some(Intent::HoldWrites),
             verifies(&all, at).then_some(Intent::Verify),
             goes_back(rest).then_some(Intent::Failback),
-            restores(rest).then_some(Intent::Restore),
+            restores(&all, at).then_some(Intent::Restore),
             notifies(rest).then_some(Intent::Notify),
         ];
         placed.extend(here.into_iter().flatten().map(|intent| (at, intent)));
@@ -120,11 +134,16 @@ fn moves_names(rest: &[Word]) -> bool {
         "propagate",
     ];
     let first = &rest[0];
-    let acts_on = first.is_one_of_verbs(VERBS) && has_any(object(rest, 5), NAMES);
+    let names = |words: &[Word]| has_any(words, NAMES) || words.iter().any(Word::is_host);
+    let acts_on = first.is_one_of_verbs(VERBS) && names(object(rest, 5));
     // "DNS cutover", "the record should point at": the name stands before its verb.
-    let passive = first.is_one_of(&["dns", "route53", "cname", "record", "traffic"])
+    let passive = (first.is_one_of(&["dns", "route53", "cname", "record", "traffic"]) || first.is_host())
         && rest.iter().skip(1).take(4).any(|word| word.is_one_of_verbs(VERBS) || word.is("switched"));
-    acts_on || passive
+    // "DNS → us-west-1", "DNS to us-west-1".
+    let arrow = rest.iter().skip(1).take(2).find(|word| !word.is_one_of(&["to", "over"]));
+    let bare = first.is_one_of(&["dns", "route53", "traffic"])
+        && arrow.is_some_and(|word| region::place(&word.text).is_some());
+    acts_on || passive || bare
 }
 
 fn promotes(all: &[Word], at: usize) -> bool {
@@ -201,7 +220,7 @@ fn verifies(all: &[Word], at: usize) -> bool {
     let tested = first.is_one_of_verbs(&["test", "check"]) && !noun;
     tested
         || first.is_one_of_verbs(&["verify", "validate", "confirm"])
-        || first.is_one_of(&["smoketest", "verification"])
+        || first.is_one_of(&["smoketest", "verification", "curl"])
         || first.is("verified")
 }
 
@@ -215,11 +234,12 @@ fn goes_back(rest: &[Word]) -> bool {
         || (first.is_one_of_verbs(&["rebuild", "rejoin", "rewind"]) && old())
 }
 
-fn restores(rest: &[Word]) -> bool {
+fn restores(all: &[Word], at: usize) -> bool {
+    let rest = &all[at..];
     const SOURCES: &[&str] = &["backup", "snapshot", "dump", "data", "database", "db"];
     let first = &rest[0];
     (first.is_one_of_verbs(&["restore", "recover"]) || first.is("restoration"))
-        && has_any(object(rest, 7), SOURCES)
+        && (has_any(object(rest, 7), SOURCES) || has_any(&all[at.saturating_sub(8)..at], SOURCES))
 }
 
 fn notifies(rest: &[Word]) -> bool {
@@ -239,7 +259,8 @@ fn name_for_database(all: &[Word]) -> Option<usize> {
     let at = all
         .iter()
         .position(|word| word.is_one_of_verbs(&["use", "connect", "reach", "refer", "access", "create"]))?;
-    let named = has_any(all, &["dns", "hostname", "cname", "endpoint"]) || has_any(all, &["name"]);
+    let named =
+        has_any(all, &["dns", "hostname", "cname", "endpoint", "name"]) || all.iter().any(Word::is_host);
     let database = has_any(&all[at..], &["database", "db", "rds", "postgres", "postgresql"]);
     let moved = has_any(all, &["point", "repoint", "switch", "failover", "promote", "update"]);
     (named && database && !moved).then_some(at)
@@ -277,7 +298,12 @@ fn scales(before: &[Word]) -> bool {
         "setup",
         "ensure",
     ];
-    before.iter().any(|word| word.is_one_of_verbs(VERBS) || word.is_one_of(&["minimum", "least", "scaling"]))
+    // "3 nodes per region" says what is to be.
+    let bare = before.is_empty();
+    (bare
+        || before
+            .iter()
+            .any(|word| word.is_one_of_verbs(VERBS) || word.is_one_of(&["minimum", "least", "scaling"])))
         && !before.iter().any(|word| word.is_one_of(&["another", "additional", "more", "add"]))
 }
 
@@ -361,6 +387,18 @@ mod tests {
         let scale = |kind, n| Scale { kind, to: Quantity::Total(n) };
         for (text, expected) in [
             ("Point DNS at the other region", vec![MoveNames]),
+            ("DNS → us-west-1", vec![MoveNames]),
+            ("then DNS to us-west-1", vec![MoveNames]),
+            ("DNS in us-west-1 is slow", vec![]),
+            ("3 DB nodes per region", vec![Scale { kind: AssetKind::Database, to: Quantity::PerRegion(3) }]),
+            ("Take a snapshot and restore it in us-west-1", vec![Restore]),
+            ("aws rds promote-read-replica --db-instance-identifier shop", vec![PromoteDatabase]),
+            ("aws route53 change-resource-record-sets --cli-input-json x", vec![MoveNames]),
+            ("pg_ctl promote", vec![PromoteDatabase]),
+            ("curl -f https://shop.test/health", vec![Verify]),
+            ("Point app.shop.test at us-west-1", vec![MoveNames]),
+            ("Open https://app.shop.test in a browser", vec![]),
+            ("Verify that check.shop.test answers", vec![Verify]),
             ("Update the Route 53 records", vec![MoveNames]),
             ("DNS failover to us-west-1", vec![MoveNames]),
             ("Redirect traffic to us-west-1", vec![MoveNames]),

@@ -35,7 +35,7 @@ const NOUNS: &[(AssetKind, &[&str])] = &[
             "mongodb",
         ],
     ),
-    (AssetKind::ObjectStorage, &["s3", "gcs", "minio"]),
+    (AssetKind::ObjectStorage, &["s3", "gcs", "minio", "blob"]),
     (AssetKind::Compute, &["ec2", "vm", "instance", "server", "webserver", "droplet"]),
 ];
 

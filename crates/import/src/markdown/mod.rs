@@ -14,6 +14,7 @@ mod heading;
 mod inline;
 mod intent;
 mod kind;
+mod objective;
 mod protection;
 mod quantity;
 mod reader;
@@ -27,10 +28,12 @@ mod text;
 mod words;
 mod zones;
 
+pub use objective::{Objective, Objectives};
+
 use bascule_core::document::Document;
 use serde::Serialize;
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 
 /// The most lines that are not blank: 10,000 assets are as many rows, and a line of description and four steps for each
 /// is more than anybody writes.
@@ -47,6 +50,8 @@ pub const MAX_CELLS: usize = 64;
 pub struct Imported {
     /// What it says.
     pub document: Document,
+    /// What it promises.
+    pub objectives: Objectives,
     /// What it does not say, says twice, or contradicts, in the order of the lines.
     pub findings: Vec<Finding>,
 }
@@ -57,10 +62,16 @@ pub struct Imported {
 /// The one finding that says why none of it can be read: it is too large, or not UTF-8.
 pub fn read(bytes: &[u8]) -> Result<Imported, Finding> {
     let (lines, mut findings) = source::lines(bytes)?;
+    let objectives = objective::objectives(&lines);
     let blocks = block::blocks(&lines);
     let (document, found) = reader::read(blocks);
-    findings.extend(found);
+    for mut finding in found {
+        if finding.code == Code::NotRead && objectives.stand_on(finding.line) {
+            finding.message = format!("only the RPO or RTO is read of this line: {}", finding.message);
+        }
+        findings.push(finding);
+    }
     findings.extend(contradict::contradictions(&document));
     findings.sort_by_key(|finding| (finding.line, finding.code));
-    Ok(Imported { document, findings })
+    Ok(Imported { document, objectives, findings })
 }

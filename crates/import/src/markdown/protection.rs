@@ -41,7 +41,9 @@ pub(super) fn meaning(cell: &str) -> Option<Protection> {
 fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
     let word = &all[at];
     let next = |texts: &[&str]| all.get(at + 1).is_some_and(|next| next.is_one_of(texts));
-    if word.is_verb("replicate") || word.is_one_of(&["replica", "replicated", "replication", "crr"]) {
+    const REPLICATED: &[&str] =
+        &["replica", "replicated", "replication", "crr", "grs", "gzrs", "georedundant"];
+    if word.is_verb("replicate") || word.is_one_of(REPLICATED) {
         return Some(Protection::Replicated);
     }
     if word.is_verb("deploy")
@@ -70,7 +72,12 @@ fn meaning_at(all: &[Word], at: usize) -> Option<Protection> {
     ]) {
         return Some(Protection::RebuiltOnDemand);
     }
-    if (word.is_one_of(&["provider", "aws"]) && next(&["managed", "run"]))
+    // A second availability zone is in the same region.
+    if (word.is("multi") && next(&["az"])) || word.is("multiaz") {
+        return Some(Protection::OneRegionOnly);
+    }
+    if (word.is_one_of(&["provider", "aws", "azure", "microsoft", "google", "vendor"])
+        && next(&["managed", "run"]))
         || (word.is("managed") && next(&["by", "service"]))
         || word.is("saas")
         || (word.is("global") && next(&["service"]))

@@ -7,11 +7,12 @@ use bascule_core::document::{Document, Intent, Prose, WrittenPlan, WrittenStep};
 use super::block::{Block, RawRow, RowMark};
 use super::columns;
 use super::heading::{Announced, Section, announced, numbered};
+use super::intent::MAX_INTENTS;
 use super::source::shortened;
 use super::steps;
 use super::table::{Columns, Table};
 use super::template;
-use super::text::{pieces, sentences};
+use super::text::{MAX_PIECE, pieces, sentences};
 use super::words::words;
 use super::zones::Zones;
 use crate::finding::{Code, Finding};
@@ -50,12 +51,34 @@ struct Reader {
     level: usize,
     /// What every step of the section asks for.
     under: Option<Intent>,
-    /// Who does the steps of the section.
+    /// Who does the steps of the section, and the level of the heading under which that stands.
     owner: Option<String>,
+    owner_level: usize,
+    /// Whether the section was begun by the document's title: whatever is below has a heading of its own.
+    titled: bool,
+    headings: usize,
     /// The columns of the last table of assets in this section.
     columns: Option<Columns>,
     tables: usize,
     plan: Option<Plan>,
+}
+
+/// The lines of code as commands: a line that ends in a backslash goes on in the next. Comments ask for nothing.
+fn commands(lines: &[(usize, String)]) -> Vec<(usize, String)> {
+    let mut commands: Vec<(usize, String)> = Vec::new();
+    let mut goes_on = false;
+    for (line, text) in lines.iter().filter(|(_, text)| !text.starts_with('#')) {
+        let (text, next) = text.strip_suffix('\\').map_or((text.as_str(), false), |text| (text, true));
+        match commands.last_mut() {
+            Some((_, command)) if goes_on && command.len() < MAX_PIECE => {
+                command.push(' ');
+                command.push_str(text.trim());
+            }
+            _ => commands.push((*line, text.trim().to_owned())),
+        }
+        goes_on = next;
+    }
+    commands
 }
 
 /// A plan that is being read.
@@ -72,6 +95,7 @@ impl Reader {
         self.pass = pass;
         (self.section, self.level, self.under, self.owner, self.columns, self.plan) =
             (None, 0, None, None, None, None);
+        (self.owner_level, self.titled, self.headings) = (0, false, 0);
     }
 
     fn say(&mut self, code: Code, line: usize, message: impl Into<String>, remedy: &str) {
@@ -91,6 +115,7 @@ impl Reader {
                     self.say(Code::RowUnread, *line, message, "write the table in Markdown");
                 }
             }
+            Block::Code { line, lines } => self.code(*line, lines),
             Block::Item { line, text, done } => self.item(*line, text, *done),
             // Places stand a line each, in lower case.
             Block::Text(lines) if self.section == Some(Section::Zones) => {
@@ -105,6 +130,7 @@ impl Reader {
     }
 
     fn heading(&mut self, line: usize, level: usize, text: &str) {
+        self.headings += 1;
         let in_plan = matches!(self.section, Some(Section::Plan | Section::PreSteps | Section::Steps));
         if in_plan && let Some((is_step, rest)) = numbered(text) {
             let phase = announced(rest).filter(|_| !is_step);
@@ -127,6 +153,9 @@ impl Reader {
     /// Whether a heading begins another section, or is only a part of this one: "Servers" below "Steps".
     fn admits(&self, level: usize, new: Announced) -> bool {
         let Some(section) = self.section.filter(|_| level > self.level) else { return true };
+        if self.titled && new.sure {
+            return true;
+        }
         match (section, new.section) {
             (Section::PreSteps | Section::Steps, Section::PreSteps | Section::Steps) => new.sure,
             (Section::PreSteps | Section::Steps, Section::Plan) => new.sure,
@@ -141,7 +170,11 @@ impl Reader {
 
     fn enter(&mut self, line: usize, level: usize, text: &str, new: Announced) {
         (self.section, self.level, self.under) = (Some(new.section), level, new.intent);
-        (self.owner, self.columns) = (None, None);
+        self.columns = None;
+        if level <= self.owner_level || self.owner_level == 0 {
+            (self.owner, self.owner_level) = (None, 0);
+        }
+        self.titled = level == 1 && self.headings == 1;
         let title = text.trim_end_matches(':').trim();
         match new.section {
             Section::Plan => self.begin_plan(line, title, true),
@@ -216,7 +249,9 @@ impl Reader {
             Some(Section::Plan | Section::PreSteps | Section::Steps) => {
                 for sentence in own {
                     if sentence.ends_with(':') {
-                        self.unread(line, sentence);
+                        let message =
+                            format!("taken for an introduction, not for a step: {}", shortened(sentence));
+                        self.say(Code::NotRead, line, message, "write it as a step if it asks for something");
                     } else if !self.takes_owner(sentence) {
                         self.step(line, sentence, None);
                     }
@@ -231,15 +266,20 @@ impl Reader {
     }
 
     fn unread(&mut self, line: usize, text: &str) {
-        let message = format!("not read, because of where it stands: {}", shortened(text));
-        self.say(Code::NotRead, line, message, "move it below a heading that says what it is, if it matters");
+        let message = format!("not read, because no heading above says what it is: {}", shortened(text));
+        self.say(
+            Code::NotRead,
+            line,
+            message,
+            "move it below Descriptions, Pre-Steps or Steps, if it matters",
+        );
     }
 
     fn takes_owner(&mut self, text: &str) -> bool {
         let owner = steps::only_owner(text);
         let taken = owner.is_some();
         if taken {
-            self.owner = owner;
+            (self.owner, self.owner_level) = (owner, self.level);
         }
         taken
     }
@@ -282,6 +322,62 @@ impl Reader {
                 );
             }
         }
+    }
+
+    /// A code fence. Commands under a step say what it does, and are read for what they ask; nothing else of code is read.
+    fn code(&mut self, opening: usize, lines: &[(usize, String)]) {
+        if self.pass == Pass::Zones {
+            return;
+        }
+        let mut taken = false;
+        if matches!(self.section, Some(Section::PreSteps | Section::Steps | Section::Plan)) {
+            for (line, command) in commands(lines) {
+                taken |= self.command(line, &command);
+            }
+        }
+        if !taken {
+            let message = format!("a code fence of {} lines is not read", lines.len());
+            self.say(Code::NotRead, opening, message, "say in words what the code does");
+        }
+        for (line, text) in lines.iter().filter(|(_, text)| text.starts_with('|')) {
+            let message = format!("a row in a code fence is not read: {}", shortened(text));
+            self.say(Code::NotRead, *line, message, "take it out of the fence if it is an asset");
+        }
+    }
+
+    /// A command below a step; whether it asks for anything.
+    fn command(&mut self, line: usize, command: &str) -> bool {
+        let read = steps::step(line, command, None, &self.document.zones, None);
+        if read.intents.is_empty() {
+            return false;
+        }
+        let plan = self.plan.as_mut().map(|plan| match self.section {
+            Some(Section::PreSteps) => &mut plan.written.pre_steps,
+            Some(Section::Steps) => &mut plan.written.steps,
+            Some(Section::Plan | Section::Zones | Section::Table | Section::Descriptions) | None => {
+                &mut plan.loose
+            }
+        });
+        let Some(step) = plan.and_then(|steps| steps.last_mut()) else {
+            self.keep_steps(vec![read]);
+            return true;
+        };
+        if step.intents.is_empty()
+            && self.findings.last().is_some_and(|f| f.code == Code::StepUnclear && f.line == step.line)
+        {
+            self.findings.pop();
+        }
+        for intent in read.intents {
+            if step.intents.len() < MAX_INTENTS && !step.intents.contains(&intent) {
+                step.intents.push(intent);
+            }
+        }
+        for zone in read.zones {
+            if step.zones.len() < steps::MAX_PLACES && !step.zones.contains(&zone) {
+                step.zones.push(zone);
+            }
+        }
+        true
     }
 
     fn table(&mut self, rows: &[RawRow]) {

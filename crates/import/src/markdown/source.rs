@@ -1,4 +1,4 @@
-//! Bytes as lines: UTF-8, any line ending, without byte order mark, comments, fenced code, front matter and quote marks.
+//! Bytes as lines: UTF-8, any line ending, without byte order mark, comments, front matter and quote marks; code is marked.
 //!
 //! Invariant: each line keeps the number it has in the input, and what is left out is a finding with its line. A fence or
 //! a comment that is never closed hides nothing. What lines are for is not known here.
@@ -16,6 +16,19 @@ pub(super) struct Line {
     pub indent: usize,
     /// The rest, trimmed.
     pub text: String,
+    /// Where it stands.
+    pub place: Stands,
+}
+
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// In the text.
+    Text,
+    /// It opens a code fence; its text is empty.
+    Fence,
+    /// Within a code fence.
+    Code,
 }
 
 /// The lines of a document, and what was left out.
@@ -64,14 +77,19 @@ impl<'t> Source<'t> {
             let (indent, text) = unquote(&visible);
             match Fence::opens(text) {
                 Some(fence) if self.last.closes(at, fence) => {
-                    at = self.skip_fence(at, fence);
+                    at = self.fenced(at, fence);
                     continue;
                 }
                 Some(_) => {
                     let remedy = "close it; what follows was read as if the fence were not there";
                     self.say(Code::Unclosed, at, "a code fence is opened and never closed", remedy);
                 }
-                None => self.lines.push(Line { number: at + 1, indent, text: text.to_owned() }),
+                None => self.lines.push(Line {
+                    number: at + 1,
+                    indent,
+                    text: text.to_owned(),
+                    place: Stands::Text,
+                }),
             }
             at += 1;
         }
@@ -162,18 +180,17 @@ impl<'t> Source<'t> {
         visible
     }
 
-    /// Leave out a fence that is closed; returns the line after it.
-    fn skip_fence(&mut self, opening: usize, fence: Fence) -> usize {
+    /// The lines of a fence that is closed, marked as such; returns the line after it.
+    fn fenced(&mut self, opening: usize, fence: Fence) -> usize {
+        let line =
+            |at: usize, text: &str, place| Line { number: at + 1, indent: 0, text: text.to_owned(), place };
+        self.lines.push(line(opening, "", Stands::Fence));
         let mut at = opening + 1;
         while at < self.raw.len() && !fence.closed_by(unquote(self.raw[at]).1) {
-            if unquote(self.raw[at]).1.starts_with('|') {
-                let message = format!("a row in a code fence is not read: {}", shortened(self.raw[at]));
-                self.say(Code::NotRead, at, message, "take it out of the fence if it is an asset");
-            }
+            let text = unquote(self.cut(at)).1;
+            self.lines.push(line(at, text, Stands::Code));
             at += 1;
         }
-        let message = format!("a code fence of {} lines is not read", at - opening - 1);
-        self.say(Code::NotRead, opening, message, "say in words what the code does");
         at + 1
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn places(text: &str, zones: &[Zone]) -> Vec<String> {
 }
 
 /// The most places that one text names: a document has few zones, and this is more than any provider has regions.
-const MAX_PLACES: usize = 64;
+pub(super) const MAX_PLACES: usize = 64;
 
 /// Who is to do it: "owner: NAME", "(responsible: NAME)", "@name".
 pub(super) fn owner(text: &str) -> Option<String> {

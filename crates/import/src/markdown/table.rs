@@ -275,8 +275,9 @@ impl<'z> Table<'z> {
         let read = protection::read(cell);
         match &read {
             DrCell::Empty => {
-                let remedy = "write how it is protected, or let it be observed";
-                self.say(Code::DrEmpty, line, "DR cell is empty", remedy);
+                let remedy =
+                    "write what happens to it when the region is lost: deployed, replicated, copied, …";
+                self.say(Code::DrEmpty, line, "the DR cell is empty", remedy);
             }
             DrCell::Said { text, protection: None } => {
                 let message = format!("what `{}` means for recovery can't be told", shortened(text));

@@ -39,6 +39,11 @@ impl Word {
         }
     }
 
+    /// Whether it is a host's name: `app.shop.test`.
+    pub fn is_host(&self) -> bool {
+        is_host(&self.text)
+    }
+
     pub fn is_one_of_verbs(&self, bases: &[&str]) -> bool {
         bases.iter().any(|base| self.is_verb(base))
     }
@@ -136,6 +141,12 @@ pub(super) fn words(text: &str) -> Vec<Word> {
             continue;
         }
         let lower = lower(raw);
+        // A capital after a point begins a sentence whose space was forgotten.
+        let sentence = raw.as_bytes().windows(2).any(|pair| pair[0] == b'.' && pair[1].is_ascii_uppercase());
+        if !sentence && is_host(&lower) {
+            words.push(Word { text: lower, guessed: false });
+            continue;
+        }
         let digit = |c: char| c.is_ascii_digit();
         let whole = lower.contains(digit) && !(lower.starts_with(digit) && lower.contains('-'));
         if whole {
@@ -148,6 +159,46 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         }
     }
     words
+}
+
+/// The last labels of hosts' names that documents hold: those of RFC 6761, of private networks, and the usual public ones.
+const TOP_LABELS: &[&str] = &[
+    "test",
+    "example",
+    "invalid",
+    "localhost",
+    "local",
+    "internal",
+    "lan",
+    "corp",
+    "com",
+    "net",
+    "org",
+    "io",
+    "dev",
+    "app",
+    "cloud",
+    "co",
+    "eu",
+    "uk",
+    "de",
+    "fr",
+    "nl",
+    "in",
+    "jp",
+    "us",
+    "info",
+    "gov",
+    "edu",
+];
+
+/// Whether a lower-case word is a host's name. Its words are no verbs: `check.shop.test` asks for no test.
+fn is_host(lower: &str) -> bool {
+    let label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    lower.contains('.')
+        && lower.split('.').all(label)
+        && lower.rsplit('.').next().is_some_and(|last| TOP_LABELS.contains(&last))
 }
 
 /// In lower case, without apostrophes.
@@ -314,6 +365,8 @@ mod tests {
             ("db.t2.small", "db.t2.small"),
             ("RDS-primary, a 3-node cluster", "rds primary a 3 node cluster"),
             ("repositories and policies", "repository and policy"),
+            ("Point app.shop.test, db.shop.example.", "point app.shop.test db.shop.example"),
+            ("It is down.Test it", "it is down test it"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }

@@ -34,7 +34,8 @@ impl Zones {
     /// The places, the active one first.
     pub fn finish(&mut self) -> Vec<Zone> {
         let mut read = std::mem::take(&mut self.read);
-        read.sort_by_key(|(_, role)| *role);
+        // What is not shaped like a place may be none: it goes last among its like.
+        read.sort_by_key(|(zone, role)| (*role, place(&zone.name).is_none()));
         read.into_iter().map(|(zone, _)| zone).collect()
     }
 
@@ -81,16 +82,35 @@ impl Zones {
                 (true, None) => role(before).or_else(|| role(after)),
                 (false, _) => role(after),
             };
+            let near = &all[at.saturating_sub(2)..next.unwrap_or(all.len())];
+            if near.iter().any(|word| word.is_one_of(WITNESS)) {
+                let message =
+                    format!("`{}` is taken for a witness, not for a region of the site", all[at].text);
+                self.say(
+                    Code::NotRead,
+                    line,
+                    message,
+                    "say primary or standby beside it if the site runs there",
+                );
+                continue;
+            }
             self.place(line, &all[at].text, place, role.unwrap_or(Role::NotSaid));
         }
         let found = !named.is_empty();
         if found {
             return;
         }
+        // "AWS:" above a list of its regions.
+        const PROVIDERS: &[&str] = &["aws", "amazon", "azure", "gcp", "google", "cloud", "provider"];
+        if !all.is_empty() && all.iter().all(|word| word.is_one_of(PROVIDERS)) {
+            return self.say(Code::NotRead, line, "a provider's name, not a place", "nothing");
+        }
         let role = role(&all);
         let name = text.trim_end_matches(':').split(" (").next().unwrap_or(text);
         let name = name.rsplit_once(": ").map_or(name, |(_, name)| name).trim();
-        let is_name = !all.is_empty() && all.len() <= MAX_NAME && !text.ends_with(['.', '?', '!']);
+        let promise = has_any(&all, &["rpo", "rto"]);
+        let is_name =
+            !promise && !all.is_empty() && all.len() <= MAX_NAME && !text.ends_with(['.', '?', '!']);
         if is_name && (listed || all.len() <= 2 || name.starts_with(char::is_uppercase)) {
             let message = format!("`{name}` is not shaped like a region");
             self.say(
@@ -164,6 +184,9 @@ impl Zones {
         self.findings.push(Finding::new(code, line, message, remedy));
     }
 }
+
+/// Words beside a third place: it decides, and nothing of the site runs there.
+const WITNESS: &[&str] = &["witness", "voter", "quorum", "arbiter", "tiebreaker"];
 
 fn role(words: &[super::words::Word]) -> Option<Role> {
     const ACTIVE: &[&str] = &["primary", "active", "main", "home", "production", "prod"];

@@ -22,7 +22,7 @@ use crate::terraform::{Declared, GLOBAL, Known, Resource, zone_region};
 const MAX_REGION: usize = 48;
 
 /// A zone's name as a region, if it can be one: `us-east-2a` is in `us-east-2`.
-fn as_region(zone: &str) -> Option<RegionName> {
+pub(crate) fn as_region(zone: &str) -> Option<RegionName> {
     let zone = zone.trim().to_ascii_lowercase();
     let region = zone_region(&zone).unwrap_or(&zone);
     region.parse().ok().filter(|region: &RegionName| region.as_str().len() <= MAX_REGION)

@@ -15,8 +15,8 @@ const MAX_TYPES: usize = 2000;
 /// Counts of one input.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// Types that are not known here: how often, and the line of the first.
-    types: BTreeMap<String, (usize, usize)>,
+    /// Types that are not known here: how often, and where the first is.
+    types: BTreeMap<String, (usize, Place)>,
     /// Assets whose region is unknown: how many, the first, and why.
     placeless: Option<(usize, Place, String)>,
     /// Assets whose number is unknown.
@@ -46,7 +46,7 @@ impl Tally {
         let Raw { root, address, type_name, count, id, place } = raw;
         let mapped = mapping::map(&type_name, values);
         if mapped.is_none() && (self.types.len() < MAX_TYPES || self.types.contains_key(&type_name)) {
-            self.types.entry(type_name.clone()).or_insert((0, place.line)).0 += 1;
+            self.types.entry(type_name.clone()).or_insert_with(|| (0, place.clone())).0 += 1;
         }
         let Mapped { kind, global, facts } =
             mapped.unwrap_or(Mapped { kind: None, global: false, facts: Facts::Other });
@@ -80,7 +80,7 @@ impl Tally {
             declared.note(
                 Code::TerraformNoRegion,
                 &place,
-                format!("{number} assets are in a region that is not told; the first is {first}"),
+                format!("{} in a region that is not told; the first is {first}", counted(number, "asset")),
                 "write the provider's region as a literal or a variable with a default, or hand over a state",
             );
         }
@@ -93,9 +93,9 @@ impl Tally {
                 remedy,
             );
         }
-        for (type_name, (number, line)) in self.types {
-            let place = Place { file: file.to_owned(), line };
-            let message = format!("{number} of type {type_name}: nothing is kept of this type");
+        for (type_name, (number, place)) in self.types {
+            let message =
+                format!("{} of type {type_name}: nothing is kept of it", counted(number, "resource"));
             declared.note(
                 Code::TerraformUnknownType,
                 &place,
@@ -104,8 +104,13 @@ impl Tally {
             );
         }
         for (what, number) in self.idle {
-            let message = format!("{number} {what}: they make nothing, and are not read");
+            let message = format!("{what}: {number}; they make nothing, and are not read");
             declared.note(Code::TerraformIdle, &whole, message, "nothing");
         }
     }
+}
+
+/// `1 asset`, `2 assets`.
+fn counted(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,6 +1,7 @@
 //! The reader of Markdown documents: a document for each ragged shape, hostile input, and the pages of the codes.
 
 mod hostile;
+mod runbooks;
 mod shapes;
 
 use std::path::Path;

@@ -264,6 +264,39 @@ const SHAPES: &[Shape] = &[
         headers: &[6, 7],
     },
     Shape {
+        file: "steps_code",
+        zones: &["us-east-1", "us-west-2"],
+        assets: NONE,
+        findings: &["I037 1", "I018 21", "I018 25"],
+        headers: &[],
+    },
+    Shape {
+        file: "three_zones",
+        zones: &["us-east-2", "eu-west-1", "us-west-1"],
+        assets: NONE,
+        findings: &["I037 6"],
+        headers: &[],
+    },
+    Shape {
+        file: "titled",
+        zones: &["us-east-1", "us-west-2"],
+        assets: NONE,
+        findings: &["I018 5", "I018 8", "I018 10"],
+        headers: &[],
+    },
+    Shape {
+        file: "wide",
+        zones: &["eu-west-1", "eu-central-1"],
+        assets: &[
+            "10 compute 6 EC2 instances",
+            "11 database 3 Aurora PostgreSQL",
+            "12 load_balancer 1 ALB",
+            "13 database 1 RDS for reports",
+        ],
+        findings: &["I017 8"],
+        headers: &[8, 9],
+    },
+    Shape {
         file: "whole",
         zones: &["eu-central-1", "eu-west-1"],
         assets: &["12 compute 3/region EC2 instances", "13 database 3 RDS cluster", "14 dns 1 Route 53 zone"],
@@ -407,8 +440,8 @@ fn the_contradictions_of_a_document_name_both_places() {
     let imported = imported(fixture("contradictions"));
     let said = |text: &str| imported.findings.iter().any(|finding| finding.message.contains(text));
     for text in [
-        "this says 3 instances; the table says 2 (line 8)",
-        "this says 3 database nodes; the table says 1 (line 10)",
+        "the text says 3 instances; the table says 2 (line 8)",
+        "a step asks for 3 database nodes; the table says 1 (line 10)",
         "this starts from 2 database nodes; the table says 1 (line 10)",
         "`S3 key pairs`: these are EC2 key pairs; S3 has none",
         "`db.m4.large` of `RDS cluster`: AWS has retired it for RDS",

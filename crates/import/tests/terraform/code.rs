@@ -183,7 +183,7 @@ fn a_chart_is_monitoring_if_it_watches() {
         "the least, where no number is wanted"
     );
     let [(_, line, message)] = found(&declared, Code::TerraformUnknownType)[..] else { panic!() };
-    assert_eq!((line, message.starts_with("2 of type aws_sqs_queue")), (38, true), "{message}");
+    assert_eq!((line, message.starts_with("2 resources of type aws_sqs_queue")), (38, true), "{message}");
 }
 
 #[test]

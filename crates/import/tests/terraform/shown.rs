@@ -28,7 +28,7 @@ fn a_resource_has_its_facts_its_region_and_its_line() {
 fn what_is_not_known_here_is_counted_and_not_dropped() {
     let declared = site(&["state.json"]);
     let [(_, line, message)] = found(&declared, Code::TerraformUnknownType)[..] else { panic!() };
-    assert!(line > 0 && message.contains("1 of type aws_iam_role"), "{line} {message}");
+    assert!(line > 0 && message.contains("1 resource of type aws_iam_role"), "{line} {message}");
     assert_eq!(found(&declared, Code::TerraformIdle).len(), 1, "the data source");
     assert!(declared.resources.iter().any(|r| r.address == "aws_iam_role.web" && r.facts == Facts::Other));
 }
