@@ -11,13 +11,13 @@ use bascule_core::id::{DnsName, RegionName};
 use bascule_core::manifest::{
     AccessKey, Automatic, Compute, Database, FrontDoor, HttpUrl, Impaired, Keeper, KeyPair, Lab,
     LoadBalancer, Manifest, MaxDataLoss, Member, Mode, Monitoring, NameRecord, Names, ObjectStorage,
-    Objective, Pool, PublicHalf, Region, RegionDatabase, RegionPool, Repository, Scheme, Store, Target,
-    TsigAlgorithm, Witness,
+    Objective, Pool, PublicHalf, Region, RegionDatabase, RegionPool, Repository, Scheme, SecretFile, Store,
+    Target, TsigAlgorithm, Witness,
 };
 
 use crate::assets::{AUTHORIZED_KEYS, Assets, REPOSITORY};
 use crate::layout;
-use crate::plan::{Host, LabMode, LabPlan, Place, Region as Hosts, Secret};
+use crate::plan::{Host, LabMode, LabPlan, Place, Region as Hosts, Secret, network};
 
 /// Name of the manifest in the lab's folder.
 pub const FILE: &str = "bascule.toml";
@@ -30,7 +30,7 @@ const OBJECTIVE: Objective = Objective {
     max_pause: Duration::from_secs(5),
 };
 
-/// Who answers for moves of a lab that is a whole site.
+/// Who answers for moves of a lab.
 const OWNER: &str = "whoever started the lab";
 
 /// The site that the lab is.
@@ -46,7 +46,7 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
     Ok(Manifest {
         site: "events".parse()?,
         home,
-        owner: plan.assets.is_some().then(|| OWNER.to_owned()),
+        owner: Some(OWNER.to_owned()),
         objective: OBJECTIVE,
         store: store(plan)?,
         front_door: FrontDoor {
@@ -157,6 +157,8 @@ fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
             .transpose()?
             .unwrap_or_default(),
         key_pairs: plan.assets.as_ref().map(|assets| key_pairs(assets, hosts)).unwrap_or_default(),
+        ranges: vec![network(hosts.place).parse()?],
+        secrets: vec![SecretFile { name: "database".to_owned(), file: secret(Secret::App) }],
     })
 }
 
@@ -237,7 +239,7 @@ mod tests {
         let plan = LabPlan::new("lab", std::path::Path::new("/somewhere"));
         let written = manifest(&plan).unwrap();
         assert_eq!(Manifest::parse(&written.to_toml()).unwrap(), written);
-        assert_eq!((written.owner, written.monitoring), (None, vec![]));
+        assert_eq!(written.monitoring, vec![]);
     }
 
     #[test]

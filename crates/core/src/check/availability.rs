@@ -88,18 +88,13 @@ pub(super) fn spread(facts: &Facts, answers: &mut Answers) {
             if instances.len() < 2 {
                 return judge(false, format!("it has {} instances: they can't be spread", instances.len()));
             }
-            let (mut zones, mut subnets) = (BTreeSet::new(), BTreeSet::new());
-            for instance in instances {
-                zones.extend(case.need(&format!("{} zone", instance.name), &instance.zone));
-                subnets.extend(case.need(&format!("{} subnet", instance.name), &instance.subnet));
-            }
-            let unseen =
-                |fact: fn(&Instance) -> &Fact<String>| instances.iter().any(|i| fact(i).value().is_none());
-            // an instance that was not seen may be in the second zone
-            let one_zone = zones.len() < 2 && !unseen(|i| &i.zone);
-            let one_subnet = subnets.len() < 2 && !unseen(|i| &i.subnet);
-            let words = format!("its instances are in {} zones and {} subnets", zones.len(), subnets.len());
-            judge(!one_zone && !one_subnet, words)
+            let zones = Spread::of(case, instances, "zone", |i| &i.zone);
+            let subnets = Spread::of(case, instances, "subnet", |i| &i.subnet);
+            let words = match (zones.names.len(), subnets.names.len()) {
+                (0, 0) => "its hosts are in no zones and no subnets that could be lost as one".to_owned(),
+                (zones, subnets) => format!("its instances are in {zones} zones and {subnets} subnets"),
+            };
+            judge(!zones.in_one && !subnets.in_one, words)
         },
     );
 }
@@ -153,13 +148,39 @@ pub(super) fn targets(facts: &Facts, answers: &mut Answers) {
     );
 }
 
+/// The zones or subnets of a group.
+struct Spread<'a> {
+    names: BTreeSet<&'a String>,
+    /// Whether all of the group is in the same one. An instance that was not seen, or is in none, may be elsewhere.
+    in_one: bool,
+}
+
+impl<'a> Spread<'a> {
+    fn of(
+        case: &mut Case,
+        instances: &'a [Instance],
+        what: &str,
+        pick: fn(&Instance) -> &Fact<Option<String>>,
+    ) -> Self {
+        let mut names = BTreeSet::new();
+        let mut apart = false;
+        for instance in instances {
+            match case.need(&format!("{} {what}", instance.name), pick(instance)) {
+                Some(Some(name)) => drop(names.insert(name)),
+                Some(None) | None => apart = true,
+            }
+        }
+        Self { in_one: names.len() < 2 && !apart, names }
+    }
+}
+
 /// The sizes, images or whatever else the instances of a group have; none if one was not seen.
 pub(super) fn all_of<'a>(
     case: &mut Case,
     group: &'a Compute,
     what: &str,
-    pick: fn(&Instance) -> &Fact<String>,
-) -> Option<BTreeSet<&'a String>> {
+    pick: fn(&Instance) -> &Fact<Option<String>>,
+) -> Option<BTreeSet<&'a Option<String>>> {
     let instances = case.need("instances", &group.instances)?;
     let mut values = BTreeSet::new();
     for instance in instances {

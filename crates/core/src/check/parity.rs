@@ -7,7 +7,7 @@ use super::availability::all_of;
 use super::cidr::{self, Range};
 use super::code::Code;
 use crate::asset::AssetKind;
-use crate::facts::told;
+use crate::facts::told::{self, Told as _};
 use crate::facts::{Fact, Facts, Instance};
 
 fn instances_alike(
@@ -15,7 +15,7 @@ fn instances_alike(
     facts: &Facts,
     answers: &mut Answers,
     what: &str,
-    pick: fn(&Instance) -> &Fact<String>,
+    pick: fn(&Instance) -> &Fact<Option<String>>,
 ) {
     answers.compare(
         code,
@@ -30,7 +30,8 @@ fn instances_alike(
                 case.lack("one side has no instances: there is nothing to compare");
                 return None;
             }
-            judge(left == right, format!("{what}: {} and {}", told::list(&left), told::list(&right)))
+            let tell = |side: &BTreeSet<&Option<String>>| told::list(side.iter().map(|value| value.told()));
+            judge(left == right, format!("{what}: {} and {}", tell(&left), tell(&right)))
         },
     );
 }

@@ -75,6 +75,16 @@ impl<T> Fact<T> {
         self.answer.seen()
     }
 
+    /// The same fact with another value, if it has one.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        let answer = match self.answer {
+            Observed::Seen { value, at } => Observed::Seen { value: change(value), at },
+            Observed::NotObserved { why } => Observed::NotObserved { why },
+        };
+        Fact { from: self.from, answer }
+    }
+
     /// When it was seen, if it was.
     #[must_use]
     pub fn at(&self) -> Option<Timestamp> {

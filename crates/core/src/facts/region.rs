@@ -52,14 +52,14 @@ pub struct Compute {
 pub struct Instance {
     /// Its name.
     pub name: String,
-    /// Its size, e.g. `t3.medium`.
-    pub size: Fact<String>,
-    /// What it was started from: an image's id or digest.
-    pub image: Fact<String>,
-    /// The zone it is in.
-    pub zone: Fact<String>,
-    /// The subnet it is in.
-    pub subnet: Fact<String>,
+    /// Its size, e.g. `t3.medium`; none where hosts have no sizes.
+    pub size: Fact<Option<String>>,
+    /// What it was started from: an image's id or digest, or the program's version; none where there is no such thing.
+    pub image: Fact<Option<String>>,
+    /// The zone it is in; none where there are no zones.
+    pub zone: Fact<Option<String>>,
+    /// The subnet it is in; none where there are no subnets.
+    pub subnet: Fact<Option<String>>,
     /// Whether it runs.
     pub alive: Fact<bool>,
     /// Whether it can do its work, writes to the database included.

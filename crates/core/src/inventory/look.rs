@@ -63,7 +63,7 @@ fn one(well: Option<bool>, evidence: Vec<Evidence>) -> Seen {
 impl Look for Compute {
     fn look(&self, place: &str) -> Seen {
         let mut seen = parts(place, "instances", &self.instances, |i| &i.alive);
-        let sizes = self.instances.value().into_iter().flatten().filter_map(|i| i.size.value());
+        let sizes = self.instances.value().into_iter().flatten().filter_map(|i| i.size.value()?.as_ref());
         seen.sizes.extend(sizes.cloned());
         seen
     }

@@ -115,6 +115,8 @@ pub(super) struct AssetFacts {
     pub replicated_to: Vec<(String, Spanned<String>)>,
     /// The key pairs of each region.
     pub key_pairs: BTreeMap<String, Vec<Spanned<String>>>,
+    /// The secrets of each region.
+    pub secrets: BTreeMap<String, Vec<Spanned<String>>>,
     /// The names of what watches.
     pub monitoring: Vec<Spanned<String>>,
     /// The URLs of the repositories' copies.
@@ -230,7 +232,7 @@ fn one_of(r: &mut Reader, s: &Section<'_>, first: &'static str, second: &'static
 }
 
 /// A list of sections that may be left out: then it is empty. The outer `None` is a mistake.
-fn optional_list<'t, T>(
+pub(super) fn optional_list<'t, T>(
     r: &mut Reader,
     parent: &Section<'t>,
     key: &'static str,

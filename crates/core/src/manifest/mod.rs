@@ -8,6 +8,7 @@
 mod assets;
 mod automatic;
 mod error;
+mod parity;
 mod reader;
 mod rules;
 mod sections;
@@ -18,6 +19,7 @@ mod write;
 
 pub use assets::{AccessKey, KeyPair, Monitoring, ObjectStorage, PublicHalf, Repository};
 pub use error::{Also, ErrorCode, ManifestError, ManifestErrors};
+pub use parity::{AddressRange, InvalidRange, SecretFile};
 pub use url::{HttpUrl, Scheme};
 
 use std::collections::BTreeMap;
@@ -390,6 +392,10 @@ pub struct Region {
     pub object_storage: Vec<ObjectStorage>,
     /// Its key pairs.
     pub key_pairs: Vec<KeyPair>,
+    /// The address ranges of its network; empty if nobody says.
+    pub ranges: Vec<AddressRange>,
+    /// The secrets that the application reads there; empty if nobody says.
+    pub secrets: Vec<SecretFile>,
 }
 
 /// A region's database cluster.

@@ -109,8 +109,10 @@ fn asset_names(r: &mut Reader, facts: &AssetFacts) {
     ];
     let buckets: Vec<_> = facts.buckets.values().flatten().cloned().collect();
     groups.push((places(&buckets), "buckets have the name", "write the name that the other bucket has"));
-    for pairs in facts.key_pairs.values() {
-        groups.push((places(pairs), "key pairs have the name", "give each, in a region, a name of its own"));
+    for (named, what) in [(&facts.key_pairs, "key pairs have the name"), (&facts.secrets, "secrets have the name")] {
+        for names in named.values() {
+            groups.push((places(names), what, "give each, in a region, a name of its own"));
+        }
     }
     for (names, what, advice) in groups {
         let names = names.iter().map(|(name, span)| (name, span.clone()));

@@ -16,7 +16,7 @@ use super::{
     Compute, Database, FrontDoor, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
     Region, RegionDatabase, RegionPool, Target, TsigAlgorithm, VERSION,
 };
-use super::{assets, automatic, store};
+use super::{assets, automatic, parity, store};
 use crate::id::{RegionName, SiteName};
 
 /// The longest manifest, in bytes: two regions with a thousand instances each take about 50 kB.
@@ -84,6 +84,8 @@ const REGION: Keys = &[
     ("keepers", ""),
     ("object_storage", ""),
     ("key_pairs", ""),
+    ("network", ""),
+    ("secrets", ""),
 ];
 const REGION_DATABASE: Keys =
     &[("replication", "\"10.77.1.20:5434\""), ("ingress", "\"10.77.1.20:5433\""), ("members", "")];
@@ -342,6 +344,8 @@ fn region<'t>(r: &mut Reader, s: &Section<'t>, key: &Spanned<&str>) -> Option<Re
     let keepers = automatic::keepers(r, s, key);
     let object_storage = assets::object_storage(r, s, name);
     let key_pairs = assets::key_pairs(r, s, name);
+    let ranges = parity::ranges(r, s);
+    let secrets = parity::secrets(r, s, name);
     Some(Region {
         database: database?,
         load_balancer: load_balancer?,
@@ -350,6 +354,8 @@ fn region<'t>(r: &mut Reader, s: &Section<'t>, key: &Spanned<&str>) -> Option<Re
         keepers: keepers?,
         object_storage: object_storage?,
         key_pairs: key_pairs?,
+        ranges: ranges?,
+        secrets: secrets?,
     })
 }
 

@@ -91,7 +91,17 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
 }
 
 fn write_region(file: &mut File, name: &RegionName, region: &Region) {
-    let Region { database, load_balancer, pool, compute, keepers, object_storage, key_pairs } = region;
+    let Region {
+        database,
+        load_balancer,
+        pool,
+        compute,
+        keepers,
+        object_storage,
+        key_pairs,
+        ranges,
+        secrets,
+    } = region;
     file.section(&format!("[regions.{name}.database]"))
         .text("replication", database.replication)
         .text("ingress", database.ingress);
@@ -125,6 +135,14 @@ fn write_region(file: &mut File, name: &RegionName, region: &Region) {
                 file.list("authorized_keys", &paths)
             }
         };
+    }
+    if !ranges.is_empty() {
+        file.section(&format!("[regions.{name}.network]")).list("ranges", ranges);
+    }
+    for secret in secrets {
+        file.section(&format!("[[regions.{name}.secrets]]"))
+            .text("name", &secret.name)
+            .path("file", &secret.file);
     }
 }
 

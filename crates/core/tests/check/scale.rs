@@ -23,7 +23,7 @@ fn wide(groups: usize) -> Facts {
 fn one_wrong_among_ten_thousand_is_found_and_nothing_else() {
     let mut facts = wide(10_000);
     let group = at(&mut facts.away.compute).get_mut("app-4321").expect("it is there");
-    at(&mut group.instances)[2].image = text("sha256:old");
+    at(&mut group.instances)[2].image = text("sha256:old").map(Some);
     let wrong: Vec<_> = check(&facts).into_iter().filter(|c| c.answer != Answer::Holds).collect();
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert_eq!(wrong[0].subject, "app-4321");

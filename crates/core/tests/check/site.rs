@@ -48,10 +48,10 @@ pub fn set(names: &[&str]) -> BTreeSet<String> {
 pub fn instance(name: &str, place: usize) -> Instance {
     Instance {
         name: name.to_owned(),
-        size: text("t3.medium"),
-        image: text("sha256:aa"),
-        zone: text(&format!("zone-{place}")),
-        subnet: text(&format!("subnet-{place}")),
+        size: text("t3.medium").map(Some),
+        image: text("sha256:aa").map(Some),
+        zone: text(&format!("zone-{place}")).map(Some),
+        subnet: text(&format!("subnet-{place}")).map(Some),
         alive: seen(true),
         ready: seen(true),
     }

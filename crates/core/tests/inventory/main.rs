@@ -161,7 +161,7 @@ fn what_is_wanted_and_not_there_is_an_item_too() {
 fn found_is_counted_and_what_is_not_well_is_said() {
     let mut facts = sound();
     instances(&mut facts.away)[0].alive = seen(false);
-    instances(&mut facts.away)[1].size = text("t3.small");
+    instances(&mut facts.away)[1].size = text("t3.small").map(Some);
     let item = item(&facts, AssetKind::Compute);
     assert_eq!(item.found[0].count, Count::Seen { total: 3, well: Some(3) });
     assert_eq!(item.found[1].count, Count::Seen { total: 3, well: Some(2) });

@@ -39,6 +39,13 @@ secret_key_file = "secrets/storage"
 name = "deploy"
 public_key_file = "keys/deploy.pub"
 
+[regions.us-east-2.network]
+ranges = ["10.77.1.0/24", "fd00:1::/32"]
+
+[[regions.us-east-2.secrets]]
+name = "database"
+file = "secrets/app"
+
 [[regions.us-west-1.key_pairs]]
 name = "deploy"
 authorized_keys = ["data/app1/.ssh/authorized_keys", "data/app2/.ssh/authorized_keys"]
@@ -84,7 +91,10 @@ fn a_manifest_without_the_sections_says_that_the_site_has_none() {
     let manifest = right();
     assert_eq!((manifest.owner, manifest.monitoring, manifest.repositories), (None, vec![], vec![]));
     let none = |region: &bascule_core::manifest::Region| {
-        region.object_storage.is_empty() && region.key_pairs.is_empty()
+        region.object_storage.is_empty()
+            && region.key_pairs.is_empty()
+            && region.ranges.is_empty()
+            && region.secrets.is_empty()
     };
     assert!(manifest.regions.values().all(none));
 }
@@ -188,6 +198,25 @@ pub const WRONG: &[Wrong] = &[
         underlined: "secret_key",
         message: "[[regions.us-west-1.object_storage]] holds a secret, `secret_key`",
         help: r#"put the secret into a file, and name the file: secret_key_file = "secrets/storage""#,
+    },
+    Wrong {
+        law: "a range is an address in one",
+        write: (r#""10.77.1.0/24""#, r#""10.77.1.1/24""#),
+        code: "BSC-M010",
+        underlined: r#""10.77.1.1/24""#,
+        message: "`regions.us-east-2.network.ranges` has something in it that is not an address range",
+        help: r#"write the first address and the length of the prefix: "10.77.1.0/24""#,
+    },
+    Wrong {
+        law: "two secrets are one",
+        write: (
+            "name = \"database\"\n",
+            "name = \"mail\"\nfile = \"secrets/mail\"\n\n[[regions.us-east-2.secrets]]\nname = \"mail\"\n",
+        ),
+        code: "BSC-M039",
+        underlined: r#""mail""#,
+        message: r#"two secrets have the name "mail""#,
+        help: "give each, in a region, a name of its own",
     },
     Wrong {
         law: "an owner is empty",

@@ -76,7 +76,16 @@ fn instance(reader: &Reader<'_>, resource: &Resource, at: u32) -> Instance {
         Known::Is(1) => resource.address.clone(),
         Known::Is(_) | Known::Unknown { .. } => format!("{}[{at}]", resource.address),
     };
-    Instance { name, size, image, zone, subnet, alive: reader.running(place), ready: reader.running(place) }
+    let running = || reader.running(place);
+    Instance {
+        name,
+        size: size.map(Some),
+        image: image.map(Some),
+        zone: zone.map(Some),
+        subnet: subnet.map(Some),
+        alive: running(),
+        ready: running(),
+    }
 }
 
 /// The zone of a subnet.

@@ -319,6 +319,8 @@ impl Writer<'_> {
             keepers: Vec::new(),
             object_storage: Vec::new(),
             key_pairs: Vec::new(),
+            ranges: Vec::new(),
+            secrets: Vec::new(),
         }
     }
 
