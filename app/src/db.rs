@@ -359,7 +359,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_of_unknown_outcome_is_not_repeated_and_what_is_repeatable_is() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new("db.events.test");
         let unknown = || Failure { kind: Kind::Unknown, why: String::new() };
         let deadline = Deadline::after(crate::deadline::REQUEST);
         let mut write = Patience::new(Repeat::Never, deadline, &metrics);
@@ -371,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_doubt_about_a_write_outlasts_later_attempts_that_did_nothing() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new("db.events.test");
         for (repeat, answer) in
             [(Repeat::Idempotent, Problem::OutcomeUnknown), (Repeat::Read, Problem::Unreachable)]
         {
@@ -385,7 +385,7 @@ mod tests {
 
     #[tokio::test]
     async fn repeating_slows_down_and_ends_with_the_time_for_it() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new("db.events.test");
         let deadline = Deadline::after(Duration::from_millis(400));
         let mut patience = Patience::new(Repeat::Never, deadline, &metrics);
         let mut pauses = Vec::new();

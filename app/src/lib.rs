@@ -43,7 +43,7 @@ impl App {
     /// # Errors
     /// When the pool's configuration is contradictory.
     pub fn new(config: &config::Config, resolver: impl names::Resolver) -> Result<Self, db::Error> {
-        let metrics = metrics::Metrics::new();
+        let metrics = metrics::Metrics::new(&config.database_host);
         let database = db::Database::new(config, db::MAX_LIFETIME, resolver, metrics.clone())?;
         Ok(Self { served_by: config.served_by().into(), database, metrics })
     }

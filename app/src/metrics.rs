@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Upper bounds in seconds. A statement takes some 1–10 ms; 0.25–1 is a switchover's pause, 5 its longest
@@ -75,9 +76,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
-    pub fn new() -> Self {
+    /// All at zero. The host is told too: whoever checks the site wants to see a name there, and no address.
+    pub fn new(database_host: &str) -> Self {
         let mut registry = Registry::with_prefix("events_app");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What runs here", build);
+        let database = Info::new(vec![("host", database_host.to_owned())]);
+        registry.register("database", "Where the database is looked for", database);
         let requests = Family::default();
         let durations = Family::new_with_constructor(Durations);
         let setbacks = Family::default();
@@ -147,12 +152,6 @@ impl Metrics {
     }
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -169,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_invented_method_makes_no_new_series() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new("db.events.test");
         for name in ["BREW", "WHEN"] {
             let method = Method::from_bytes(name.as_bytes()).unwrap();
             metrics.answered(&method, None, StatusCode::NOT_FOUND, Duration::ZERO);

@@ -12,7 +12,9 @@ Exit codes:
   4  aborted: everything that was begun was taken back
   5  stopped half-way: `bascule resume` goes on
   6  a drill's verdict is missed or void
-  7  abandoned: it made a region active that is lost; fail over next";
+  7  abandoned: it made a region active that is lost; fail over next
+  8  a check fails
+  9  no check fails, but something was not observed: that is not green";
 
 /// Refused: something forbids it.
 pub const REFUSED: u8 = 3;
@@ -25,6 +27,10 @@ pub const MISSED: u8 = 6;
 
 /// Abandoned.
 pub const ABANDONED: u8 = 7;
+/// A check fails.
+pub const FAILS: u8 = 8;
+/// No check fails, and one is unknown.
+pub const UNKNOWN: u8 = 9;
 
 /// A mistake of the user's, which has changed nothing.
 #[derive(Debug, thiserror::Error)]

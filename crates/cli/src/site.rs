@@ -14,6 +14,8 @@ pub struct Site {
     pub manifest: Manifest,
     /// Relative paths in it start here.
     pub folder: PathBuf,
+    /// Its file, as it was named.
+    pub file: String,
 }
 
 /// A manifest with mistakes, as text with each place underlined.
@@ -47,7 +49,7 @@ impl Site {
         let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
         let manifest = Manifest::parse(&text).map_err(|errors| underline(path, &errors))?;
         let folder = path.canonicalize()?.parent().context("a file has a folder")?.to_owned();
-        Ok(Self { manifest, folder })
+        Ok(Self { manifest, folder, file: path.display().to_string() })
     }
 
     /// A path in the manifest.

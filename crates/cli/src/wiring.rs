@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bascule_core::facts::Facts;
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{self, EtcdUser, HttpUrl, Manifest, MaxDataLoss, Region, Store};
 use bascule_core::ports::{Gate, JournalStore, ReportStore, TenureStore, TenureWatch};
@@ -18,6 +19,7 @@ use bascule_providers::haproxy::{GateConfig, GuardedGate, HaproxyGate};
 use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
 use bascule_providers::permit::{Ahead, PermitConfig};
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
+use bascule_survey::Parts;
 use bascule_stores::{EtcdClient, EtcdConfig, EtcdLogin, EtcdStore, EtcdTls, SqliteStore};
 
 use crate::site::Site;
@@ -117,7 +119,12 @@ fn etcd(
     Ok(config)
 }
 
-fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Result<RegionPorts> {
+/// A region's real parts.
+fn parts(
+    site: &Site,
+    name: &RegionName,
+    http: &reqwest::Client,
+) -> anyhow::Result<(PatroniCluster, HaproxyGate, PgbouncerPool)> {
     let manifest = &site.manifest;
     let here = manifest.region(name).context("the manifest has both regions")?;
     let there = manifest.region(manifest.other(name)).context("the manifest has both regions")?;
@@ -138,6 +145,40 @@ fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Res
         password: Secret::new(site.secret(&manifest.pool.password_file)?),
         database: manifest.pool.database.clone(),
     });
+    Ok((cluster, gate, pool))
+}
+
+/// Everything that is seen of a running site, within three seconds.
+pub async fn survey(site: &Site) -> anyhow::Result<Facts> {
+    let manifest = &site.manifest;
+    let world = world(site)?;
+    let http = http_client().context("can't set HTTP up")?;
+    let mut regions = BTreeMap::new();
+    for name in manifest.regions.keys() {
+        let (cluster, balancer, pool) = parts(site, name, &http)?;
+        let parts = Parts { cluster, balancer: Arc::new(balancer), pool: Arc::new(pool) };
+        regions.insert(name.clone(), parts);
+    }
+    let like = manifest.regions.values().next().context("a manifest has regions")?.load_balancer.address;
+    let site = bascule_survey::Site {
+        manifest: manifest.clone(),
+        file: site.file.clone(),
+        folder: site.folder.clone(),
+        regions,
+        names: names(site, like)?,
+        http,
+    };
+    let active = async {
+        let tenure = world.tenures.tenure().await.map_err(|error| error.to_string())?;
+        tenure.map(|tenure| tenure.active).ok_or_else(|| "the site has not been founded".to_owned())
+    };
+    Ok(bascule_survey::survey(site, active).await)
+}
+
+fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Result<RegionPorts> {
+    let manifest = &site.manifest;
+    let here = manifest.region(name).context("the manifest has both regions")?;
+    let (cluster, gate, pool) = parts(site, name, http)?;
     let gate: Arc<dyn Gate> = if manifest.automatic.is_some() {
         Arc::new(GuardedGate::new(gate, cluster.clone()))
     } else {

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bascule-import", &["bascule-core"]),
     ("bascule-lab", &["bascule-core"]),
     ("bascule-drill", &["bascule-core"]),
+    ("bascule-survey", &["bascule-core", "bascule-providers"]),
     ("bascule-sim", &["bascule-core", "bascule-engine", "bascule-stores"]),
     (
         "bascule",
@@ -21,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bascule-engine",
             "bascule-import",
             "bascule-stores",
+            "bascule-survey",
             "bascule-providers",
             "bascule-lab",
             "bascule-drill",

@@ -3,10 +3,12 @@
 //! These calls stand inside users' write pause, so connections are kept warm, and a part that is gone
 //! answers "not observed" within [`CONNECT`] rather than after the system's own patience.
 
+pub mod application;
 pub mod dns;
 pub mod front_door;
 pub mod haproxy;
 pub mod key_pair;
+pub mod keeper;
 pub mod patroni;
 pub mod permit;
 pub mod pgbouncer;
@@ -15,9 +17,11 @@ pub mod repository;
 mod secret;
 mod sql;
 pub mod storage;
+mod trial;
 mod web;
 
 pub use secret::Secret;
+pub use trial::Trial;
 
 use std::time::Duration;
 

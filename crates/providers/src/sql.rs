@@ -146,6 +146,35 @@ impl Session {
     }
 }
 
+/// Whether the server lets this user in. Nothing is asked of it.
+pub(crate) async fn try_login(login: &Login) -> Result<crate::Trial, String> {
+    let Login { at, database, user, password } = login;
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host(at.ip().to_string())
+        .port(at.port())
+        .dbname(database)
+        .user(user)
+        .password(password.reveal())
+        .application_name("bascule")
+        .connect_timeout(CONNECT);
+    match timeout(ANSWER, config.connect(NoTls)).await {
+        Ok(Ok(_)) => Ok(crate::Trial::Granted),
+        Ok(Err(error)) => match error.as_db_error() {
+            // class 28, invalid authorization, and 42501, insufficient privilege (PostgreSQL manual, appendix A)
+            Some(said) if said.code().code().starts_with("28") || said.code().code() == "42501" => {
+                Ok(crate::Trial::Refused { why: said.message().to_owned() })
+            }
+            // PgBouncer says `08P01` for a password that is wrong
+            Some(said) if said.message().contains("authentication failed") => {
+                Ok(crate::Trial::Refused { why: said.message().to_owned() })
+            }
+            Some(_) | None => Err(format!("{at}: {}", describe(&error))),
+        },
+        Err(_) => Err(format!("{at}: no session within {} ms", ANSWER.as_millis())),
+    }
+}
+
 fn row(message: SimpleQueryMessage) -> Option<SimpleQueryRow> {
     match message {
         SimpleQueryMessage::Row(row) => Some(row),

@@ -255,6 +255,7 @@ fn why_closed(gate: &Gate) -> String {
 #[derive(Serialize)]
 struct Status {
     place: String,
+    version: &'static str,
     /// The epoch in which it lets writes pass, if it does.
     open: Option<u64>,
     open_for_ms: Option<u64>,
@@ -271,6 +272,7 @@ async fn status(Shared(gate): Shared<Gate>) -> Json<Status> {
     let tenure = gate.state.tenure();
     Json(Status {
         place: gate.place.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
         open: gate.hold.is_open().map(|epoch| epoch.0),
         open_for_ms: gate.hold.left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         epoch: tenure.as_ref().map(|t| t.epoch.0),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod by_hand;
+mod check;
 mod demo;
 mod drill;
 mod explain;
@@ -31,6 +32,8 @@ use crate::site::Site;
 pub enum Command {
     /// Show both regions: roles, positions, lag, names, and what is unknown
     Status(status::Args),
+    /// Ask 50 questions that decide whether a move would work, each with its evidence (exit code 0: all hold)
+    Check(check::Args),
     /// Who is active, what would happen if it were lost now, and why not if not (exit code 0: it would move)
     Explain(explain::Args),
     /// Forbid that the site moves by itself, or allow it again
@@ -86,6 +89,8 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Check(args) if args.is_of_papers() => check::papers(&args),
+        Command::Check(args) => on_site(manifest, |site| check::live(site, &args)),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
         Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
         Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),

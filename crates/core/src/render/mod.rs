@@ -24,4 +24,4 @@ pub use markdown::document_markdown;
 pub use matches::{Difference, document_matches};
 pub use picture::picture_svg;
 pub use sarif::checks_sarif;
-pub use text::checks_text;
+pub use text::{Held, checks_text};

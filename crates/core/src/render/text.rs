@@ -5,9 +5,18 @@ use std::fmt::Write as _;
 use super::escape::plain;
 use crate::check::{Answer, Checked, Code};
 
+/// What is said of checks that hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Each by its code.
+    Listed,
+    /// Their number.
+    Counted,
+}
+
 /// What fails first, then what is unknown, then what holds, each by its code; at last the sums.
 #[must_use]
-pub fn checks_text(checked: &[Checked]) -> String {
+pub fn checks_text(checked: &[Checked], holding: Held) -> String {
     let mut out = String::new();
     for answer in [Answer::Fails, Answer::Unknown] {
         let mut last: Option<Code> = None;
@@ -25,6 +34,10 @@ pub fn checks_text(checked: &[Checked]) -> String {
             Some((code, times)) if *code == one.code => *times += 1,
             Some(_) | None => held.push((one.code, 1)),
         }
+    }
+    match holding {
+        Held::Listed => {}
+        Held::Counted => held.clear(),
     }
     for (code, times) in held {
         let times = if times > 1 { format!(" ({times} times)") } else { String::new() };

@@ -119,7 +119,11 @@ impl DnsNames {
         answers
     }
 
-    async fn update(&self, mut message: Message) -> Result<ResponseCode, PortError> {
+    pub(super) fn zone(&self) -> &Name {
+        &self.zone
+    }
+
+    pub(super) async fn update(&self, mut message: Message) -> Result<ResponseCode, PortError> {
         let at = self.update_server;
         let refused = |why: String| PortError::Refused(format!("DNS update at {at}: {why}"));
         let unknown = |why: String| PortError::Unknown(format!("DNS update at {at}: {why}"));

@@ -61,15 +61,21 @@ pub(super) fn answer(message: &Message, asked: &Name) -> Result<AddressRecord, S
     Ok(AddressRecord { addresses, ttl_s })
 }
 
-/// Replace one address record by another, only if it is the whole set now (RFC 2136, section 2.4.2: a
-/// prerequisite "RRset exists, value dependent").
-pub(super) fn replacement(zone: Name, name: &Name, from: &WantedRecord, to: &WantedRecord) -> Message {
+/// An update of nothing: whoever may not change the zone is told so all the same.
+pub(super) fn no_change(zone: Name) -> Message {
     let mut message = Message::query();
     message.metadata.op_code = OpCode::Update;
     message.metadata.recursion_desired = false;
     let mut zone_query = Query::new();
     zone_query.set_name(zone).set_query_class(DNSClass::IN).set_query_type(RecordType::SOA);
     message.queries.push(zone_query);
+    message
+}
+
+/// Replace one address record by another, only if it is the whole set now (RFC 2136, section 2.4.2: a
+/// prerequisite "RRset exists, value dependent").
+pub(super) fn replacement(zone: Name, name: &Name, from: &WantedRecord, to: &WantedRecord) -> Message {
+    let mut message = no_change(zone);
     let record = |address, ttl_s| Record::from_rdata(name.clone(), ttl_s, data(address));
     // The prerequisite section travels where answers do, the updates where authorities do.
     message.answers.push(record(from.address, 0));

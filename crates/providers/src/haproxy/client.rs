@@ -53,7 +53,7 @@ impl HaproxyGate {
     }
 
     /// One command line; HAProxy closes the connection after its answer.
-    async fn command(&self, line: &str) -> Result<String, PortError> {
+    pub(super) async fn command(&self, line: &str) -> Result<String, PortError> {
         let at = self.config.admin;
         let refused = |why: String| PortError::Refused(format!("HAProxy at {at}: {why}"));
         let unknown = |why: String| PortError::Unknown(format!("HAProxy at {at}: {why}"));

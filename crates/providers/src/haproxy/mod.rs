@@ -5,7 +5,9 @@
 
 mod client;
 mod guarded;
+mod look;
 mod map;
 
 pub use client::{GateConfig, HaproxyGate};
 pub use guarded::GuardedGate;
+pub use look::{Connections, LookedAt};

@@ -87,6 +87,14 @@ impl PatroniCluster {
         &self.0.config
     }
 
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.0.http
+    }
+
+    pub(super) fn session(&self, member: &MemberName) -> Option<&Session> {
+        self.0.sessions.get(member)
+    }
+
     /// The cluster as the first member that answers describes it.
     async fn cluster(&self) -> Result<Cluster, String> {
         let mut asks = JoinSet::new();

@@ -6,6 +6,8 @@
 mod client;
 mod divergence;
 mod log;
+mod look;
 mod map;
 
 pub use client::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
+pub use look::{Follows, Row, Settings};

@@ -46,7 +46,11 @@ impl PgbouncerPool {
         Self { database, console: Session::new(login.clone()), pausing: Session::new(login) }
     }
 
-    async fn show(&self, what: &str) -> Result<Vec<Row>, SqlError> {
+    pub(super) async fn command(&self, line: &str) -> Result<(), SqlError> {
+        self.console.ask(line).await.map(drop)
+    }
+
+    pub(super) async fn show(&self, what: &str) -> Result<Vec<Row>, SqlError> {
         let rows = self.console.ask(&format!("SHOW {what}")).await?;
         let cells = |row: &tokio_postgres::SimpleQueryRow| {
             let names = row.columns().iter().map(|c| c.name().to_owned());

@@ -1,0 +1,127 @@
+//! `bascule check`: questions that decide whether a move would work, asked of the running site or of papers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bascule_core::check::{self, Answer, Checked, Code};
+use bascule_core::facts::Facts;
+use bascule_core::render::{self, Held};
+use clap::Args as ClapArgs;
+
+use crate::cmd::{block_on, print};
+use crate::papers::Papers;
+use crate::site::Site;
+use crate::{exit, wiring};
+
+/// Shown at the end of the command's own `--help`.
+const EXITS: &str = "\
+Exit codes:
+  0  every check holds
+  1  it did not work; stderr says why
+  2  the command line or the manifest is wrong, or a paper can't be opened
+  8  a check fails
+  9  no check fails, but one is unknown: something that it needs was not observed
+
+Each check has a page: docs/checks/BSC-C….md";
+
+/// Arguments of `check`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXITS)]
+pub struct Args {
+    /// Papers instead of the running site: a document in Markdown, Terraform's states, plans, `.tf` files, or folders
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print every answer as JSON
+    #[arg(long, group = "format")]
+    json: bool,
+    /// Print what does not hold as SARIF 2.1.0, which code review tools show
+    #[arg(long, group = "format")]
+    sarif: bool,
+    /// Print every answer as JUnit XML, which CI systems show
+    #[arg(long, group = "format")]
+    junit: bool,
+    /// Ask this check alone, e.g. BSC-C021; may be given again
+    #[arg(long, value_name = "CODE", value_parser = parse_code)]
+    only: Vec<Code>,
+    /// List what holds too, instead of counting it
+    #[arg(long)]
+    all: bool,
+}
+
+impl Args {
+    /// Whether papers are checked, for which no site is needed.
+    pub fn is_of_papers(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+/// The number alone is enough, in any case of letters.
+fn parse_code(text: &str) -> Result<Code, String> {
+    let wanted = text.trim().to_ascii_uppercase();
+    let wanted = wanted.strip_prefix("BSC-").unwrap_or(&wanted);
+    let known = Code::ALL.iter().find(|code| code.as_str().strip_prefix("BSC-") == Some(wanted));
+    known.copied().ok_or_else(|| {
+        let (first, last) = (Code::ALL.first(), Code::ALL.last());
+        let name = |code: Option<&Code>| code.map_or("", |code| code.as_str());
+        format!("there is no such check; they are {} to {}, see docs/checks/README.md", name(first), name(last))
+    })
+}
+
+/// Check the running site.
+pub fn live(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
+    let facts = block_on(wiring::survey(site))?;
+    report(&facts, args)
+}
+
+/// Check papers.
+pub fn papers(args: &Args) -> anyhow::Result<ExitCode> {
+    let papers = Papers::open(&args.files)?;
+    for file in papers.refused() {
+        eprintln!("error: {file:?} could not be used; `bascule import` says why");
+    }
+    if papers.are_empty() {
+        eprintln!("error: nothing that was read is a zone, an asset or a step");
+        return Ok(ExitCode::FAILURE);
+    }
+    let code = report(&papers.facts(), args)?;
+    Ok(if papers.refused().is_empty() { code } else { ExitCode::FAILURE })
+}
+
+fn report(facts: &Facts, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut checked = check::check(facts);
+    if !args.only.is_empty() {
+        checked.retain(|one| args.only.contains(&one.code));
+    }
+    let text = if args.json {
+        render::checks_json(&facts.site, &checked) + "\n"
+    } else if args.sarif {
+        render::checks_sarif(&checked)
+    } else if args.junit {
+        render::checks_junit(&checked)
+    } else {
+        render::checks_text(&checked, if args.all { Held::Listed } else { Held::Counted })
+    };
+    print(&text);
+    Ok(verdict(&checked))
+}
+
+fn verdict(checked: &[Checked]) -> ExitCode {
+    match checked.iter().map(|one| one.answer).max() {
+        Some(Answer::Fails) => ExitCode::from(exit::FAILS),
+        Some(Answer::Unknown) => ExitCode::from(exit::UNKNOWN),
+        Some(Answer::Holds) | None => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_named_by_its_code_in_any_spelling() {
+        for text in ["BSC-C021", "bsc-c021", "C021", "c021"] {
+            assert_eq!(parse_code(text), Ok(Code::LagInObjective));
+        }
+        assert!(parse_code("C051").is_err_and(|why| why.contains("BSC-C001 to BSC-C050")));
+    }
+}

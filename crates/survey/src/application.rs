@@ -1,0 +1,113 @@
+//! The application's instances in a region, and where they are told that their database is.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use bascule_core::facts::{Compute, Fact, Instance};
+use bascule_providers::application::{self, Said};
+
+use crate::limit::{Provider, each};
+use crate::{Place, at, fact};
+
+/// A region's application.
+pub(crate) struct Looked {
+    pub group: Compute,
+    /// The host that its instances are told to find their database at.
+    pub database_host: Fact<String>,
+}
+
+pub(crate) async fn compute(place: &Place) -> Looked {
+    let seen = each(place.manifest().compute.instances.clone(), |address| {
+        let place = place.clone();
+        async move {
+            let scene = &place.scene;
+            let looking = async { Ok(application::look(&scene.site.http, address).await) };
+            (address, scene.limits.look(Provider::Application, looking).await)
+        }
+    })
+    .await;
+    let host = database_host(&seen);
+    let instances = seen.into_iter().map(|(address, seen)| instance(place, address, seen)).collect();
+    // which keys open a host is not asked of it: `authorized_keys` says it of the pair
+    let keys = place.scene.unsaid("hosts are not asked for their keys");
+    Looked { group: Compute { instances: place.scene.said(instances), keys }, database_host: host }
+}
+
+fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instance, String>) -> Instance {
+    let from = |path: &str| at(format!("http://{address}{path}"));
+    let (name, alive, ready, said) = match seen {
+        Ok(seen) => (seen.name, seen.alive, seen.ready, seen.said),
+        Err(why) => (None, Err(why.clone()), Err(why.clone()), Err(why)),
+    };
+    let image = said.and_then(|said| {
+        said.image.map(Some).ok_or_else(|| {
+            "its metrics have no series …build_info that says its image or version".to_owned()
+        })
+    });
+    let host = || -> Fact<Option<String>> {
+        // the hosts of a lab are network namespaces of one machine
+        match &place.scene.site.manifest.lab {
+            Some(_) => place.scene.said(None),
+            None => place.scene.unsaid("the manifest has the instance's address and no more"),
+        }
+    };
+    Instance {
+        name: name.unwrap_or_else(|| address.to_string()),
+        size: host(),
+        image: fact(image, from("/metrics")),
+        zone: host(),
+        subnet: host(),
+        alive: fact(alive, from("/healthz")),
+        ready: fact(ready, from("/readyz")),
+    }
+}
+
+/// One answer is enough where all agree; an address among names counts.
+fn database_host(seen: &[(SocketAddr, Result<application::Instance, String>)]) -> Fact<String> {
+    let mut hosts = BTreeSet::new();
+    let (mut asked, mut why) = (Vec::new(), None);
+    for (address, seen) in seen {
+        let said = match seen {
+            Ok(seen) => seen.said.as_ref(),
+            Err(why) => Err(why),
+        };
+        match said {
+            Ok(Said { database_host: Some(host), .. }) => {
+                hosts.insert(host.clone());
+                asked.push(address.to_string());
+            }
+            Ok(Said { database_host: None, .. }) => {
+                why = Some("its metrics have no series …database_info that says the host".to_owned());
+            }
+            Err(said) => why = why.or(Some(said.clone())),
+        }
+    }
+    let from = at(format!("/metrics of {}", if asked.is_empty() { "its instances".to_owned() } else { asked.join(", ") }));
+    let worst = hosts.iter().find(|host| host.parse::<std::net::IpAddr>().is_ok()).or(hosts.first());
+    match worst {
+        Some(host) => Fact::seen(host.clone(), crate::now(), from),
+        None => Fact::not_observed(why.unwrap_or_else(|| "it has no instances".to_owned()), from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_instance_that_connects_to_an_address_is_enough_to_say_so() {
+        let says = |host: Option<&str>| {
+            let said = Said { image: None, database_host: host.map(str::to_owned) };
+            Ok(application::Instance { name: None, alive: Ok(true), ready: Ok(true), said: Ok(said) })
+        };
+        let at = "10.77.1.31:8080".parse().expect("an address");
+        let host = |all: &[Result<application::Instance, String>]| {
+            let seen: Vec<_> = all.iter().map(|seen| (at, seen.clone())).collect();
+            database_host(&seen)
+        };
+        let mixed = host(&[says(Some("db.events.test")), says(Some("10.77.1.20")), Err("late".to_owned())]);
+        assert_eq!(mixed.value().map(String::as_str), Some("10.77.1.20"));
+        assert_eq!(host(&[Err("late".to_owned())]).answer.why_not(), Some("late"));
+        assert!(host(&[says(None)]).answer.why_not().is_some_and(|why| why.contains("database_info")));
+    }
+}

@@ -1,0 +1,135 @@
+//! A region's load balancer: where it listens, what stands behind it, and what its own checks are answered.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use bascule_core::facts::{Fact, HealthCheck, LoadBalancer, Targets};
+use bascule_providers::haproxy::{Connections, LookedAt};
+use bascule_providers::{CONNECT, Trial};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::limit::{Provider, each};
+use crate::{Place, at, fact};
+
+/// The statuses that pass unless a check says otherwise (HAProxy 2.6 configuration manual, `option httpchk`).
+const PASSES: (u16, u16) = (200, 399);
+
+/// A load balancer as it was seen.
+pub(crate) struct Looked {
+    attached: Result<Vec<LookedAt>, String>,
+    listeners: Fact<Vec<u16>>,
+    pub connections: Result<Connections, String>,
+    pub may_change: Result<Trial, String>,
+}
+
+pub(crate) async fn look(place: &Place) -> Looked {
+    let (limits, balancer) = (&place.scene.limits, &place.parts.balancer);
+    let (attached, connections, may_change, listeners) = tokio::join!(
+        limits.look(Provider::LoadBalancer, balancer.attached()),
+        limits.look(Provider::LoadBalancer, balancer.connections()),
+        limits.look(Provider::LoadBalancer, balancer.may_change()),
+        listeners(place),
+    );
+    Looked { attached, listeners, connections, may_change }
+}
+
+/// The load balancer's facts; it serves the group of this name.
+pub(crate) fn listing(place: &Place, looked: &Looked, group: &str) -> LoadBalancer {
+    let admin = place.manifest().load_balancer.admin;
+    let instances: BTreeSet<SocketAddr> = place.manifest().compute.instances.iter().copied().collect();
+    let serving: Result<Vec<&LookedAt>, String> = looked.attached.as_ref().map_err(Clone::clone).map(|all| {
+        let ours = |server: &&LookedAt| server.address.parse().is_ok_and(|a| instances.contains(&a));
+        all.iter().filter(ours).collect()
+    });
+    let from = || at(format!("show stat at {admin}"));
+    LoadBalancer {
+        listeners: looked.listeners.clone(),
+        serves: fact(serving.clone().map(|_| group.to_owned()), from()),
+        targets: fact(serving.clone().map(|servers| targets(&servers)), from()),
+        health_check: match serving {
+            Ok(servers) => Fact::seen(health_check(place, &servers), crate::now(), from()),
+            Err(why) => Fact::not_observed(why, from()),
+        },
+    }
+}
+
+/// An instance that is attached twice counts once.
+fn targets(servers: &[&LookedAt]) -> Targets {
+    let distinct = |healthy: bool| {
+        let all: BTreeSet<&str> =
+            servers.iter().filter(|s| s.up || !healthy).map(|s| s.address.as_str()).collect();
+        u32::try_from(all.len()).unwrap_or(u32::MAX)
+    };
+    Targets { attached: distinct(false), healthy: distinct(true) }
+}
+
+/// What the load balancer itself asks and was answered last. One instance that passes shows that the check can.
+fn health_check(place: &Place, servers: &[&LookedAt]) -> Option<HealthCheck> {
+    let asked: Vec<&&LookedAt> = servers.iter().filter(|server| server.http).collect();
+    let backend = &asked.first()?.backend;
+    let passes = |status: u16| (PASSES.0..=PASSES.1).contains(&status);
+    let answers: Vec<(u16, &LookedAt)> = asked.iter().filter_map(|s| Some((s.answered?, **s))).collect();
+    let telling = answers.iter().find(|(status, _)| passes(*status)).or(answers.first());
+    let admin = place.manifest().load_balancer.admin;
+    let answers = match telling {
+        Some((status, server)) => {
+            Fact::seen(*status, crate::now(), at(format!("the check of {} by {admin}", server.name)))
+        }
+        None => Fact::not_observed("no instance has answered a check yet", at(format!("show stat at {admin}"))),
+    };
+    Some(HealthCheck {
+        path: format!("the check of backend {backend}"),
+        passes_from: PASSES.0,
+        passes_to: PASSES.1,
+        answers,
+    })
+}
+
+/// The ports that take connections, of those that the manifest has.
+async fn listeners(place: &Place) -> Fact<Vec<u16>> {
+    let region = place.manifest();
+    let door = SocketAddr::new(region.load_balancer.address, place.scene.site.manifest.front_door.url.port());
+    let doors = [door, region.database.ingress, region.database.replication];
+    let tried = each(doors, |door| {
+        let place = place.clone();
+        async move {
+            let knock = async {
+                match timeout(CONNECT, TcpStream::connect(door)).await {
+                    Ok(Ok(_)) => Ok(true),
+                    Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => Ok(false),
+                    Ok(Err(e)) => Err(format!("{door}: {e}")),
+                    Err(_) => Err(format!("{door}: no connection within {} ms", CONNECT.as_millis())),
+                }
+            };
+            place.scene.limits.look(Provider::LoadBalancer, knock).await.map(|open| (door, open))
+        }
+    })
+    .await;
+    let from = at(region.load_balancer.address);
+    match tried.into_iter().collect::<Result<Vec<_>, String>>() {
+        Ok(doors) => {
+            let open = doors.into_iter().filter(|(_, open)| *open).map(|(door, _)| door.port()).collect();
+            Fact::seen(open, crate::now(), from)
+        }
+        Err(why) => Fact::not_observed(why, from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(address: &str, up: bool) -> LookedAt {
+        let answered = up.then_some(200);
+        let (backend, name) = ("web".to_owned(), address.to_owned());
+        LookedAt { backend, name, address: address.to_owned(), up, http: true, answered }
+    }
+
+    #[test]
+    fn an_instance_that_is_attached_twice_is_one_target() {
+        let all = [server("a:1", true), server("a:1", false), server("b:1", false)];
+        let all: Vec<&LookedAt> = all.iter().collect();
+        assert_eq!(targets(&all), Targets { attached: 2, healthy: 1 });
+    }
+}

@@ -1,0 +1,112 @@
+//! What decides and acts: the store's members, keepers, and what a move calls beside the regions.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bascule_core::facts::{Control, ControlPlane, ControlPlaneKind, Fact, Keeper, Place, Voter};
+use bascule_core::manifest::{HttpUrl, Store};
+use bascule_providers::keeper;
+
+use crate::limit::{Provider, each};
+use crate::{Scene, address, at, fact};
+
+pub(crate) async fn control(scene: &Arc<Scene>) -> Control {
+    Control { voters: voters(scene), keepers: keepers(scene).await, planes: planes(scene) }
+}
+
+/// Each member of etcd has a vote; a file has one, where it is.
+fn voters(scene: &Scene) -> Fact<Vec<Voter>> {
+    let manifest = &scene.site.manifest;
+    let voters = match &manifest.store {
+        Store::Sqlite { path } => {
+            let place = address::place_of_this_machine(manifest, manifest.names.update_server);
+            let from = at(format!("the way to {}", manifest.names.update_server));
+            vec![Voter { name: path.display().to_string(), place: fact(place, from) }]
+        }
+        Store::Etcd { endpoints, .. } => endpoints
+            .iter()
+            .map(|endpoint| Voter {
+                name: endpoint.to_string(),
+                place: fact(address::place_of_url(manifest, endpoint), scene.manifest()),
+            })
+            .collect(),
+    };
+    scene.said(voters)
+}
+
+async fn keepers(scene: &Arc<Scene>) -> Fact<Vec<Keeper>> {
+    let all: Vec<_> = scene
+        .site
+        .manifest
+        .regions
+        .iter()
+        .flat_map(|(region, parts)| parts.keepers.iter().map(|keeper| (region.clone(), keeper.clone())))
+        .collect();
+    let seen = each(all, |(region, keeper)| {
+        let scene = Arc::clone(scene);
+        async move {
+            let asking = keeper::version(&scene.site.http, keeper.address);
+            let version = scene.limits.look(Provider::Keepers, asking).await;
+            let from = at(format!("http://{}/status", keeper.address));
+            Keeper { name: keeper.name.to_string(), region, version: fact(version, from) }
+        }
+    })
+    .await;
+    scene.said(seen)
+}
+
+fn planes(scene: &Scene) -> Fact<Vec<ControlPlane>> {
+    let manifest = &scene.site.manifest;
+    let update: SocketAddr = manifest.names.update_server;
+    let names = ControlPlane {
+        kind: ControlPlaneKind::Names,
+        name: update.to_string(),
+        places: fact(address::place(manifest, update.ip()).map(|place| vec![place]), scene.manifest()),
+    };
+    let (name, places) = match &manifest.store {
+        Store::Sqlite { path } => {
+            let place = address::place_of_this_machine(manifest, update);
+            (path.display().to_string(), place.map(|place| vec![place]))
+        }
+        Store::Etcd { endpoints, .. } => {
+            (endpoints.iter().map(HttpUrl::to_string).collect::<Vec<_>>().join(", "), quorum(scene, endpoints))
+        }
+    };
+    let tenure = ControlPlane { kind: ControlPlaneKind::Tenure, name, places: fact(places, scene.manifest()) };
+    scene.said(vec![names, tenure])
+}
+
+/// Where a quorum is: all its places if none of them is needed for a majority, else the one that is.
+fn quorum(scene: &Scene, endpoints: &[HttpUrl]) -> Result<Vec<Place>, String> {
+    let places = endpoints.iter().map(|endpoint| address::place_of_url(&scene.site.manifest, endpoint));
+    Ok(needed(&places.collect::<Result<Vec<Place>, String>>()?))
+}
+
+fn needed(places: &[Place]) -> Vec<Place> {
+    let majority = places.len() / 2 + 1;
+    let distinct: BTreeSet<&Place> = places.iter().collect();
+    for place in &distinct {
+        let left = places.iter().filter(|other| other != place).count();
+        if left < majority {
+            return vec![(*place).clone()];
+        }
+    }
+    distinct.into_iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_is_where_a_majority_can_not_do_without() {
+        let east = || Place::Region("us-east-2".parse().expect("a name"));
+        let west = || Place::Region("us-west-1".parse().expect("a name"));
+        let third = || Place::Elsewhere("10.77.3.6".to_owned());
+        assert_eq!(needed(&[east(), west(), third()]).len(), 3);
+        assert_eq!(needed(&[east(), east(), third()]), [east()]);
+        assert_eq!(needed(&[east()]), [east()]);
+        assert_eq!(needed(&[east(), west(), third(), east(), west()]).len(), 3);
+    }
+}

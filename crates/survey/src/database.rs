@@ -1,0 +1,450 @@
+//! A region's database cluster: its manager's word, its members' own, and what both regions say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
+use bascule_core::id::{MemberName, RegionName};
+use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
+use bascule_core::ports::Database as _;
+use bascule_providers::Trial;
+use bascule_providers::patroni::Settings;
+
+use crate::limit::{Provider, each};
+use crate::question::{self, Log};
+use crate::{Place, Seen, at, fact, now};
+
+/// Between two looks at where the log ends: a pace over less is noise, and the survey has other looks to wait for.
+const PACE: Duration = Duration::from_millis(300);
+
+/// A cluster as its manager and its leader see it.
+pub(crate) struct Looked {
+    seen: Observed<DatabaseObservation>,
+    settings: Result<(SocketAddr, Settings), String>,
+}
+
+/// What one member answered.
+pub(crate) struct Answered {
+    pub name: MemberName,
+    pub at: SocketAddr,
+    pub told: Result<question::Member, String>,
+    /// Milliseconds that its clock is ahead for certain; negative if it is behind.
+    pub ahead_ms: Result<i64, String>,
+    pub rules: Result<Vec<String>, String>,
+    pub rights: Result<BTreeMap<String, bool>, String>,
+    pub log_in: Result<Trial, String>,
+    pub configure: Result<Trial, String>,
+    reaches_s: Result<u64, String>,
+}
+
+pub(crate) async fn look(place: &Place) -> Looked {
+    let (limits, cluster) = (&place.scene.limits, &place.parts.cluster);
+    let observing = async { Ok(cluster.observe().await) };
+    let (seen, settings) = tokio::join!(
+        limits.look(Provider::Database, observing),
+        limits.look(Provider::Database, cluster.settings()),
+    );
+    let seen = seen.unwrap_or_else(|why| Observed::NotObserved { why });
+    Looked { seen, settings }
+}
+
+pub(crate) async fn members(place: &Place) -> Vec<Answered> {
+    each(place.manifest().database.members.clone(), |member| {
+        let place = place.clone();
+        async move {
+            let (name, postgres) = (member.name.clone(), member.postgres);
+            let limits = &place.scene.limits;
+            let configuring = place.parts.cluster.may_configure(&name);
+            let (answered, configure) = tokio::join!(
+                limits.look(Provider::Database, ask(&place, &name)),
+                limits.look(Provider::Database, configuring)
+            );
+            let mut answered = answered.unwrap_or_else(|why| silent(&name, postgres, &why));
+            (answered.at, answered.configure) = (postgres, configure);
+            answered
+        }
+    })
+    .await
+}
+
+fn silent(name: &MemberName, at: SocketAddr, why: &str) -> Answered {
+    let why = why.to_owned();
+    Answered {
+        name: name.clone(),
+        at,
+        told: Err(why.clone()),
+        ahead_ms: Err(why.clone()),
+        rules: Err(why.clone()),
+        rights: Err(why.clone()),
+        log_in: Err(why.clone()),
+        configure: Err(why.clone()),
+        reaches_s: Err(why),
+    }
+}
+
+/// All questions to one member, on one session; if that can't be made, none of the others is asked.
+async fn ask(place: &Place, name: &MemberName) -> Result<Answered, String> {
+    let cluster = &place.parts.cluster;
+    let member = place.manifest().database.members.iter().find(|member| &member.name == name);
+    let postgres = member.map(|member| member.postgres).ok_or("it is not in the manifest")?;
+    let log_in = cluster.may_log_in(name).await?;
+    if let Trial::Refused { why } = &log_in {
+        return Ok(Answered { log_in: Ok(log_in.clone()), ..silent(name, postgres, why) });
+    }
+    let told = cluster.ask(name, &question::member_sql()).await.and_then(|rows| question::json(&rows));
+    let before = now();
+    let clock = cluster.ask(name, question::CLOCK_SQL).await.and_then(|rows| question::json::<i64>(&rows));
+    let after = now();
+    let first = cluster.ask(name, question::LOG_SQL).await.and_then(|rows| Log::read(&rows));
+    let looked = tokio::time::Instant::now();
+    let rules = cluster.ask(name, question::RULES_SQL).await;
+    let rights = cluster.ask(name, question::RIGHTS_SQL).await.and_then(|rows| question::json(&rows));
+    tokio::time::sleep(PACE).await;
+    let later = cluster.ask(name, question::LOG_SQL).await.and_then(|rows| Log::read(&rows));
+    let between = looked.elapsed();
+    Ok(Answered {
+        name: name.clone(),
+        at: postgres,
+        told,
+        ahead_ms: clock.map(|clock| ahead_ms(clock, before.0, after.0)),
+        rules: rules.map(|rows| rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()),
+        rights,
+        log_in: Ok(log_in),
+        configure: Err("it was not asked".to_owned()),
+        reaches_s: first.and_then(|first| later.map(|later| first.reaches_s(later, between))),
+    })
+}
+
+/// How far a clock is ahead at least: it was read at some time between the question and the answer.
+fn ahead_ms(clock: i64, before: u64, after: u64) -> i64 {
+    let (before, after) = (before.cast_signed(), after.cast_signed());
+    if clock > after {
+        clock - after
+    } else if clock < before {
+        clock - before
+    } else {
+        0
+    }
+}
+
+/// The largest of a region's clocks' differences. Members that did not answer are another check's matter, as long as
+/// one did.
+pub(crate) fn clock_skew(members: &[Answered]) -> Fact<i64> {
+    let seen = members.iter().filter_map(|m| Some((m, *m.ahead_ms.as_ref().ok()?)));
+    match seen.max_by_key(|(_, ahead)| ahead.unsigned_abs()) {
+        Some((member, ahead)) => Fact::seen(ahead, now(), at(format!("clock_timestamp() at {}", member.at))),
+        None => nobody(members, |m| m.ahead_ms.as_ref().err()),
+    }
+}
+
+/// Why none of the members said something.
+pub(crate) fn nobody<T>(members: &[Answered], why: fn(&Answered) -> Option<&String>) -> Fact<T> {
+    let asked: Vec<String> = members.iter().map(|m| m.at.to_string()).collect();
+    let why = members.iter().find_map(why).cloned().unwrap_or_else(|| "it has no members".to_owned());
+    Fact::not_observed(why, at(asked.join(", ")))
+}
+
+/// A region's database, from all that was asked of it.
+pub(crate) fn facts(
+    place: &Place,
+    looked: &Looked,
+    members: &[Answered],
+    reached_by: Fact<String>,
+) -> Database {
+    let told: Vec<(&Answered, &question::Member)> =
+        members.iter().filter_map(|m| Some((m, m.told.as_ref().ok()?))).collect();
+    let leader = leader(looked, members);
+    let by_leader = |at: &Answered| self::at(at.at);
+    Database {
+        members: listed(place, looked),
+        size: match told.first() {
+            Some((member, said)) => Fact::seen(
+                format!("{} of shared buffers, {} sessions", said.memory, said.sessions_max),
+                now(),
+                by_leader(member),
+            ),
+            None => nobody(members, |m| m.told.as_ref().err()),
+        },
+        role: seen(place, looked, |o| o.role),
+        replica_source: replica_source(place, looked),
+        lag_ms: lag_ms(place, looked),
+        lag_bytes: Fact::not_observed("the other region's log was not seen", cluster(place)),
+        retention_s: match leader {
+            Ok(leader) => fact(
+                leader.reaches_s.clone(),
+                self::at(format!("pg_ls_waldir() and wal_keep_size at {}", leader.at)),
+            ),
+            Err(ref why) => Fact::not_observed(why, cluster(place)),
+        },
+        automatic_failover: automatic_failover(looked),
+        // told by both regions together
+        parameters: Fact::unasked(),
+        version: versions(&told).map_or_else(
+            || nobody(members, |m| m.told.as_ref().err()),
+            |version| Fact::seen(version, now(), self::at(addresses(&told))),
+        ),
+        slots: match leader {
+            Ok(leader) => fact(
+                leader.told.clone().map(|said| said.slots),
+                self::at(format!("pg_replication_slots at {}", leader.at)),
+            ),
+            Err(ref why) => Fact::not_observed(why, cluster(place)),
+        },
+        slots_wanted: slots_wanted(looked),
+        reached_by,
+        way_back: way_back(looked, leader.ok()),
+    }
+}
+
+fn cluster(place: &Place) -> Source {
+    let members = place.manifest().database.members.iter().map(|m| m.patroni.to_string());
+    at(format!("/cluster at {}", members.collect::<Vec<_>>().join(", ")))
+}
+
+fn addresses(told: &[(&Answered, &question::Member)]) -> String {
+    told.iter().map(|(member, _)| member.at.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// A property of what the manager and the leader said.
+fn seen<T>(place: &Place, looked: &Looked, pick: impl FnOnce(&DatabaseObservation) -> T) -> Fact<T> {
+    match &looked.seen {
+        Observed::Seen { value, at } => Fact::seen(pick(value), *at, cluster(place)),
+        Observed::NotObserved { why } => Fact::not_observed(why, cluster(place)),
+    }
+}
+
+fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, String> {
+    let seen = match &looked.seen {
+        Observed::Seen { value, .. } => value,
+        Observed::NotObserved { why } => return Err(why.clone()),
+    };
+    let name = seen.leader.as_ref().ok_or("the cluster has no leader")?;
+    members.iter().find(|m| &m.name == name).ok_or_else(|| format!("its leader {name} is not in the manifest"))
+}
+
+/// Members that the manager lists, and those that it should.
+fn listed(place: &Place, looked: &Looked) -> Fact<Vec<Member>> {
+    seen(place, looked, |observation| {
+        let from = cluster(place);
+        let timeline = observation.members.iter().find(|m| m.leads).and_then(|m| m.timeline);
+        let member = |name: &MemberName, well| Member {
+            name: name.to_string(),
+            well: Fact::seen(well, now(), from.clone()),
+        };
+        let mut all: Vec<Member> =
+            observation.members.iter().map(|m| member(&m.name, m.is_well(timeline))).collect();
+        for known in &place.manifest().database.members {
+            if observation.members.iter().all(|m| m.name != known.name) {
+                all.push(member(&known.name, false));
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    })
+}
+
+/// A standby follows the other region while log comes in from there.
+fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
+    let peer = place.scene.site.manifest.region(place.peer());
+    let elsewhere = looked.settings.as_ref().ok().and_then(|(_, settings)| settings.follows.as_ref());
+    let elsewhere = elsewhere.is_some_and(|follows| {
+        let known = peer.map(|peer| peer.database.replication.ip().to_string());
+        known.is_some_and(|known| known != follows.host)
+    });
+    if let Observed::Seen { value: DatabaseObservation { role: ClusterRole::Leaderless, .. }, .. } = looked.seen {
+        return Fact::not_observed("the cluster has no leader", cluster(place));
+    }
+    seen(place, looked, |observation| match observation.role {
+        ClusterRole::Standby if observation.streaming && !elsewhere => Some(place.peer().clone()),
+        ClusterRole::Standby | ClusterRole::Primary | ClusterRole::Leaderless => None,
+    })
+}
+
+fn lag_ms(place: &Place, looked: &Looked) -> Fact<u64> {
+    match &looked.seen {
+        Observed::Seen { value, at } => match value.newest_replayed_age_ms {
+            Some(age) => Fact::seen(age, *at, cluster(place)),
+            None => Fact::not_observed("it has replayed no transaction, or its leader did not answer", cluster(place)),
+        },
+        Observed::NotObserved { why } => Fact::not_observed(why, cluster(place)),
+    }
+}
+
+/// The manager acts by itself unless it was told not to, and needs somebody to hand over to.
+fn automatic_failover(looked: &Looked) -> Fact<bool> {
+    let (asked, settings) = match &looked.settings {
+        Ok(known) => known,
+        Err(why) => return Fact::not_observed(why, at("/config of its members")),
+    };
+    let from = at(format!("http://{asked}/config"));
+    if settings.paused {
+        return Fact::seen(false, now(), from);
+    }
+    match &looked.seen {
+        Observed::Seen { value, .. } => Fact::seen(value.members.len() > 1, now(), from),
+        Observed::NotObserved { why } => Fact::not_observed(why, from),
+    }
+}
+
+/// The one version, or all there are.
+fn versions(told: &[(&Answered, &question::Member)]) -> Option<String> {
+    let all: BTreeSet<&str> = told.iter().map(|(_, said)| said.version.as_str()).collect();
+    (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(" and "))
+}
+
+/// A slot for each replica that streams, and those that are to be there always. Patroni makes a slot's name of a
+/// member's (`slot_name_from_member_name`).
+fn slots_wanted(looked: &Looked) -> Fact<BTreeSet<String>> {
+    let (asked, settings) = match &looked.settings {
+        Ok(known) => known,
+        Err(why) => return Fact::not_observed(why, at("/config of its members")),
+    };
+    let from = at(format!("http://{asked}/config and /cluster"));
+    match &looked.seen {
+        Observed::Seen { value, .. } => {
+            let mut wanted = settings.permanent_slots.clone();
+            if settings.uses_slots {
+                let replicas = value.members.iter().filter(|m| !m.leads && m.state == "streaming");
+                wanted.extend(replicas.map(|m| m.name.as_str().replace('-', "_")));
+            }
+            Fact::seen(wanted, now(), from)
+        }
+        Observed::NotObserved { why } => Fact::not_observed(why, from),
+    }
+}
+
+fn way_back(looked: &Looked, leader: Option<&Answered>) -> Fact<WayBack> {
+    let (asked, settings) = match &looked.settings {
+        Ok(known) => known,
+        Err(why) => return Fact::not_observed(why, at("/config of its members")),
+    };
+    let from = at(format!("http://{asked}/config, wal_log_hints and data_checksums"));
+    if !settings.rewinds {
+        return Fact::seen(WayBack::Closed, now(), from);
+    }
+    match leader.map(|leader| leader.told.as_ref()) {
+        Some(Ok(said)) if said.rewindable => Fact::seen(WayBack::Rewound, now(), from),
+        Some(Ok(_)) => Fact::seen(WayBack::Closed, now(), from),
+        Some(Err(why)) => Fact::not_observed(why, from),
+        None => Fact::not_observed("its leader did not answer", from),
+    }
+}
+
+/// What a standby lacks of the other region's log, now that both were seen, and the slot that it wants there.
+pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
+    let position = |seen: &Seen| seen.cluster.seen.seen().and_then(|o| Some((o.role, o.position?)));
+    let (here, there) = (position(standby), position(other));
+    if let Observed::Seen { value: listing, .. } = &mut standby.region.database.answer
+        && let (Some((ClusterRole::Standby, here)), Some((ClusterRole::Primary, there))) = (here, there)
+    {
+        for database in listing.values_mut() {
+            let lacks = there.lsn.0.saturating_sub(here.lsn.0);
+            let from = database.role.from.clone();
+            database.lag_bytes = Fact::seen(lacks, now(), from.clone());
+            if lacks == 0 {
+                // it has all there is: that nothing was written for a while is no lag
+                database.lag_ms = Fact::seen(0, now(), from);
+            }
+        }
+    }
+    let slot = match &standby.cluster.settings {
+        Ok((_, settings)) => settings.follows.as_ref().and_then(|follows| follows.slot.clone()),
+        Err(_) => None,
+    };
+    let Some(slot) = slot.filter(|_| here.is_some_and(|(role, _)| role == ClusterRole::Standby)) else { return };
+    if let Observed::Seen { value: listing, .. } = &mut other.region.database.answer {
+        for database in listing.values_mut() {
+            if let Observed::Seen { value: wanted, .. } = &mut database.slots_wanted.answer {
+                wanted.insert(slot.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_off_only_by_what_the_round_trip_does_not_explain() {
+        assert_eq!(ahead_ms(1_050, 1_000, 1_100), 0);
+        assert_eq!(ahead_ms(1_700, 1_000, 1_100), 600);
+        assert_eq!(ahead_ms(300, 1_000, 1_100), -700);
+    }
+
+    fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+        let mut settings = Settings {
+            paused: false,
+            rewinds: true,
+            uses_slots: true,
+            permanent_slots: BTreeSet::from(["backup".to_owned()]),
+            follows: None,
+        };
+        change(&mut settings);
+        settings
+    }
+
+    fn looked(settings: Settings) -> Looked {
+        let member = |name: &str, leads, state: &str| bascule_core::observation::MemberObservation {
+            name: name.parse().expect("a name"),
+            leads,
+            state: state.to_owned(),
+            timeline: None,
+            lag_bytes: None,
+        };
+        let value = DatabaseObservation {
+            role: ClusterRole::Primary,
+            leader: Some("east-db1".parse().expect("a name")),
+            system_id: "1".to_owned(),
+            position: None,
+            received: None,
+            newest_replayed_age_ms: None,
+            streaming: false,
+            silent_ms: None,
+            followed_after_us: None,
+            members: vec![
+                member("east-db1", true, "running"),
+                member("east-db2", false, "streaming"),
+                member("east-db3", false, "starting"),
+            ],
+        };
+        let at: SocketAddr = "10.77.1.11:8008".parse().expect("an address");
+        Looked { seen: Observed::Seen { value, at: now() }, settings: Ok((at, settings)) }
+    }
+
+    #[test]
+    fn each_replica_that_streams_wants_its_slot_and_permanent_ones_are_wanted_always() {
+        let wanted = |change: fn(&mut Settings)| slots_wanted(&looked(settings(change))).value().cloned();
+        let names = |all: &[&str]| Some(all.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>());
+        assert_eq!(wanted(|_| {}), names(&["backup", "east_db2"]));
+        assert_eq!(wanted(|s| s.uses_slots = false), names(&["backup"]));
+    }
+
+    #[test]
+    fn a_paused_manager_fails_over_to_nobody() {
+        assert_eq!(automatic_failover(&looked(settings(|_| {}))).value(), Some(&true));
+        assert_eq!(automatic_failover(&looked(settings(|s| s.paused = true))).value(), Some(&false));
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_rewound_or_can_not_be_has_no_way_back() {
+        let said = |rewindable| question::Member {
+            version: "15.5".to_owned(),
+            parameters: BTreeMap::new(),
+            slots: BTreeSet::new(),
+            rewindable,
+            sessions: 1,
+            sessions_max: 100,
+            memory: "32MB".to_owned(),
+        };
+        let back = |rewinds, rewindable| {
+            let mut leader = silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x");
+            leader.told = Ok(said(rewindable));
+            way_back(&looked(settings(|s| s.rewinds = rewinds)), Some(&leader)).value().copied()
+        };
+        assert_eq!(back(true, true), Some(WayBack::Rewound));
+        assert_eq!((back(true, false), back(false, true)), (Some(WayBack::Closed), Some(WayBack::Closed)));
+        assert_eq!(way_back(&looked(settings(|_| {})), None).value(), None);
+    }
+}
