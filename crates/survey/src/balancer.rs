@@ -97,6 +97,8 @@ async fn listeners(place: &Place) -> Fact<Vec<u16>> {
             let knock = async {
                 match timeout(CONNECT, TcpStream::connect(door)).await {
                     Ok(Ok(_)) => Ok(true),
+                    // a gate that is closed hangs up on whoever knocks: somebody listens there
+                    Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionReset => Ok(true),
                     Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => Ok(false),
                     Ok(Err(e)) => Err(format!("{door}: {e}")),
                     Err(_) => Err(format!("{door}: no connection within {} ms", CONNECT.as_millis())),

@@ -18,6 +18,9 @@ use crate::{Place, Seen, at, fact, now};
 /// Between two looks at where the log ends: a pace over less is noise, and the survey has other looks to wait for.
 const PACE: Duration = Duration::from_millis(300);
 
+/// What the system says where nobody listens (connect(2), `ECONNREFUSED`).
+const REFUSED: &str = "Connection refused";
+
 /// A cluster as its manager and its leader see it.
 pub(crate) struct Looked {
     seen: Observed<DatabaseObservation>,
@@ -157,7 +160,7 @@ pub(crate) fn facts(
     let leader = leader(looked, members);
     let by_leader = |at: &Answered| self::at(at.at);
     Database {
-        members: listed(place, looked),
+        members: listed(place, looked, members),
         size: match told.first() {
             Some((member, said)) => Fact::seen(
                 format!("{} of shared buffers, {} sessions", said.memory, said.sessions_max),
@@ -223,25 +226,33 @@ fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, 
     members.iter().find(|m| &m.name == name).ok_or_else(|| format!("its leader {name} is not in the manifest"))
 }
 
-/// Members that the manager lists, and those that it should.
-fn listed(place: &Place, looked: &Looked) -> Fact<Vec<Member>> {
+/// Members that the manager lists, and those that it should. Its list is as old as a member's last word, up to its `ttl`:
+/// one that is called well has to answer too.
+fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Member>> {
     seen(place, looked, |observation| {
-        let from = cluster(place);
         let timeline = observation.members.iter().find(|m| m.leads).and_then(|m| m.timeline);
-        let member = |name: &MemberName, well| Member {
-            name: name.to_string(),
-            well: Fact::seen(well, now(), from.clone()),
+        let mut names: BTreeSet<&MemberName> = observation.members.iter().map(|m| &m.name).collect();
+        names.extend(place.manifest().database.members.iter().map(|m| &m.name));
+        let member = |name: &MemberName| {
+            let called = observation.members.iter().find(|m| &m.name == name);
+            let called_well = called.is_some_and(|m| m.is_well(timeline));
+            let own = answered.iter().find(|m| &m.name == name);
+            Member { name: name.to_string(), well: well(called_well, own, cluster(place)) }
         };
-        let mut all: Vec<Member> =
-            observation.members.iter().map(|m| member(&m.name, m.is_well(timeline))).collect();
-        for known in &place.manifest().database.members {
-            if observation.members.iter().all(|m| m.name != known.name) {
-                all.push(member(&known.name, false));
-            }
-        }
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+        names.into_iter().map(member).collect()
     })
+}
+
+fn well(called_well: bool, own: Option<&Answered>, manager: Source) -> Fact<bool> {
+    match own {
+        Some(own) if called_well => match &own.told {
+            Ok(_) => Fact::seen(true, now(), manager),
+            Err(why) if why.contains(REFUSED) => Fact::seen(false, now(), at(format!("{why}, at {}", own.at))),
+            Err(why) => Fact::not_observed(why, at(own.at)),
+        },
+        // one that is not in the manifest can't be asked
+        Some(_) | None => Fact::seen(called_well, now(), manager),
+    }
 }
 
 /// A standby follows the other region while log comes in from there.
@@ -252,8 +263,15 @@ fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
         let known = peer.map(|peer| peer.database.replication.ip().to_string());
         known.is_some_and(|known| known != follows.host)
     });
-    if let Observed::Seen { value: DatabaseObservation { role: ClusterRole::Leaderless, .. }, .. } = looked.seen {
-        return Fact::not_observed("the cluster has no leader", cluster(place));
+    match &looked.seen {
+        Observed::Seen { value: DatabaseObservation { role: ClusterRole::Leaderless, .. }, .. } => {
+            return Fact::not_observed("the cluster has no leader", cluster(place));
+        }
+        // whether log comes in is the leader's own word
+        Observed::Seen { value: DatabaseObservation { role: ClusterRole::Standby, position: None, .. }, .. } => {
+            return Fact::not_observed("the standby's leader did not say whether log comes in", cluster(place));
+        }
+        Observed::Seen { .. } | Observed::NotObserved { .. } => {}
     }
     seen(place, looked, |observation| match observation.role {
         ClusterRole::Standby if observation.streaming && !elsewhere => Some(place.peer().clone()),
@@ -414,6 +432,31 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_its_manager_still_calls_well_has_to_answer_itself() {
+        let answered = |told: Result<question::Member, &str>| Answered {
+            told: told.map_err(str::to_owned),
+            ..silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x")
+        };
+        let well = |called, told| well(called, Some(&answered(told)), at("/cluster"));
+        assert_eq!(well(true, Ok(said(true))).value(), Some(&true));
+        assert_eq!(well(false, Ok(said(true))).value(), Some(&false), "it may wait for a log that never comes");
+        assert_eq!(well(true, Err("10.77.1.11:5432: Connection refused (os error 111)")).value(), Some(&false));
+        assert_eq!(well(true, Err("no answer within 1000 ms")).value(), None);
+    }
+
+    fn said(rewindable: bool) -> question::Member {
+        question::Member {
+            version: "15.5".to_owned(),
+            parameters: BTreeMap::new(),
+            slots: BTreeSet::new(),
+            rewindable,
+            sessions: 1,
+            sessions_max: 100,
+            memory: "32MB".to_owned(),
+        }
+    }
+
+    #[test]
     fn each_replica_that_streams_wants_its_slot_and_permanent_ones_are_wanted_always() {
         let wanted = |change: fn(&mut Settings)| slots_wanted(&looked(settings(change))).value().cloned();
         let names = |all: &[&str]| Some(all.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>());
@@ -429,15 +472,6 @@ mod tests {
 
     #[test]
     fn a_cluster_that_is_not_rewound_or_can_not_be_has_no_way_back() {
-        let said = |rewindable| question::Member {
-            version: "15.5".to_owned(),
-            parameters: BTreeMap::new(),
-            slots: BTreeSet::new(),
-            rewindable,
-            sessions: 1,
-            sessions_max: 100,
-            memory: "32MB".to_owned(),
-        };
         let back = |rewinds, rewindable| {
             let mut leader = silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x");
             leader.told = Ok(said(rewindable));

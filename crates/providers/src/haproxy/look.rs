@@ -87,7 +87,8 @@ fn servers(show_stat: &str) -> Result<Vec<LookedAt>, String> {
             address: cell(address).to_owned(),
             up: cell(status).starts_with("UP"),
             http: check.starts_with("L7"),
-            answered: cell(code).parse().ok().filter(|_| check.starts_with("L7")),
+            // 0 where the check ended without an answer
+            answered: cell(code).parse().ok().filter(|code| *code >= 100 && check.starts_with("L7")),
         }
     };
     Ok(lines.map(read).collect())
@@ -122,11 +123,13 @@ mod tests {
     fn servers_are_read_with_what_their_last_check_was_answered() {
         let text = "# pxname,svname,status,check_status,check_code,addr,\n\
             web,app1,UP,L7OK,200,10.77.1.31:8080,\nweb,app2,DOWN,* L7STS,401,10.77.1.32:8080,\n\
-            db_remote,west,no check,,,10.77.2.20:5433,\ndb,db1,DOWN,L4CON,,10.77.1.11:5432,\n";
+            db_remote,west,no check,,,10.77.2.20:5433,\ndb,db1,DOWN,L4CON,,10.77.1.11:5432,\n\
+            web,app3,UP,L7TOUT,0,10.77.1.33:8080,\n";
         let seen = servers(text).unwrap();
         assert_eq!((seen[0].up, seen[0].http, seen[0].answered), (true, true, Some(200)));
         assert_eq!((seen[1].up, seen[1].http, seen[1].answered), (false, true, Some(401)));
         assert_eq!((seen[2].up, seen[2].http, seen[2].answered), (false, false, None));
+        assert_eq!((seen[4].http, seen[4].answered), (true, None), "it did not answer in time");
         assert_eq!((seen[3].http, seen[3].address.as_str()), (false, "10.77.1.11:5432"));
         assert!(servers("nonsense").is_err() && servers("# pxname,svname\n").is_err());
     }
