@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bascule_core::check::{Answer, Checked, Code, check};
 use bascule_core::facts::{Evidence, Source};
-use bascule_core::render::{checks_json, checks_junit, checks_sarif, checks_text};
+use bascule_core::render::{Held, checks_json, checks_junit, checks_sarif, checks_text};
 use serde_json::Value;
 
 use crate::site::{orders, plan, seen, sound, unseen};
@@ -40,7 +40,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn text_says_what_fails_first_with_its_evidence_and_what_to_do() {
-    let text = checks_text(&mixed());
+    let text = checks_text(&mixed(), Held::Listed);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "fails    BSC-C001 names move after the database is promoted [critical]");
     assert!(lines[1].starts_with("  Move: names move (line 22) before"), "{text}");
@@ -49,13 +49,20 @@ fn text_says_what_fails_first_with_its_evidence_and_what_to_do() {
     let unknown = lines.iter().position(|l| l.starts_with("unknown  BSC-C050")).expect("it is unknown");
     let holds = lines.iter().position(|l| l.starts_with("holds ")).expect("others hold");
     assert!(unknown < holds && unknown > 1);
-    let sums = format!("{} holds, 2 fails, 1 unknown", mixed().len() - 3);
+    let sums = format!("{} hold, 2 fail, 1 unknown", mixed().len() - 3);
     assert_eq!(lines.last(), Some(&sums.as_str()));
 }
 
 #[test]
+fn what_holds_is_counted_unless_it_is_asked_for() {
+    let text = checks_text(&mixed(), Held::Counted);
+    assert!(!text.lines().any(|line| line.starts_with("holds ")), "{text}");
+    assert_eq!(text.lines().last(), checks_text(&mixed(), Held::Listed).lines().last());
+}
+
+#[test]
 fn text_gives_a_terminal_nothing_to_obey() {
-    assert!(!checks_text(&hostile()).contains(['\u{1b}', '\u{0}']));
+    assert!(!checks_text(&hostile(), Held::Listed).contains(['\u{1b}', '\u{0}']));
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn junit_stays_well_formed_whatever_the_names() {
 
 #[test]
 fn no_answers_are_an_empty_report_in_every_format() {
-    assert_eq!(checks_text(&[], Held::Listed), "0 holds, 0 fails, 0 unknown\n");
+    assert_eq!(checks_text(&[], Held::Listed), "0 hold, 0 fail, 0 unknown\n");
     assert_eq!(elements(&checks_junit(&[])).len(), 1);
     assert_eq!(json(&checks_sarif(&[]))["runs"][0]["results"], Value::Array(Vec::new()));
     assert_eq!(json(&checks_json(&sound().site, &[]))["checks"], Value::Array(Vec::new()));
