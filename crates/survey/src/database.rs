@@ -261,6 +261,9 @@ fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
     if let Observed::Seen { value: DatabaseObservation { role: ClusterRole::Leaderless, .. }, .. } = looked.seen {
         return Fact::not_observed("the cluster has no leader", cluster(place));
     }
+    if let Observed::Seen { value: DatabaseObservation { role: ClusterRole::Standby, position: None, .. }, .. } = looked.seen {
+        return Fact::not_observed("its leader did not say whether log comes in", cluster(place));
+    }
     seen(place, looked, |observation| match observation.role {
         ClusterRole::Standby if observation.streaming && !elsewhere => Some(place.peer().clone()),
         ClusterRole::Standby | ClusterRole::Primary | ClusterRole::Leaderless => None,
