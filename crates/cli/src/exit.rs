@@ -8,13 +8,12 @@ Exit codes:
   0  done, or: the plan could run, the verdict is met
   1  it did not work; stderr says why
   2  the command line or the manifest is wrong; nothing was changed
-  3  refused: something forbids it; nothing was changed
+  3  refused: something forbids it; nothing was changed. Of `check`: one fails
   4  aborted: everything that was begun was taken back
   5  stopped half-way: `bascule resume` goes on
   6  a drill's verdict is missed or void
   7  abandoned: it made a region active that is lost; fail over next
-  8  a check fails
-  9  no check fails, but something was not observed: that is not green";
+  8  no check fails, but one is unknown: something was not observed, and that is not green";
 
 /// Refused: something forbids it.
 pub const REFUSED: u8 = 3;
@@ -27,10 +26,10 @@ pub const MISSED: u8 = 6;
 
 /// Abandoned.
 pub const ABANDONED: u8 = 7;
-/// A check fails.
-pub const FAILS: u8 = 8;
+/// A check fails: a move is not to be counted on.
+pub const FAILS: u8 = REFUSED;
 /// No check fails, and one is unknown.
-pub const UNKNOWN: u8 = 9;
+pub const UNKNOWN: u8 = 8;
 
 /// A mistake of the user's, which has changed nothing.
 #[derive(Debug, thiserror::Error)]

@@ -20,9 +20,8 @@ pub(crate) async fn compute(place: &Place) -> Looked {
     let seen = each(place.manifest().compute.instances.clone(), |address| {
         let place = place.clone();
         async move {
-            let scene = &place.scene;
-            let looking = async { Ok(application::look(&scene.site.http, address).await) };
-            (address, scene.limits.look(Provider::Application, looking).await)
+            let looking = async { Ok(application::look(&place.scene.site.http, address).await) };
+            (address, place.limits.look(Provider::Application, looking).await)
         }
     })
     .await;

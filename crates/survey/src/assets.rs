@@ -54,7 +54,7 @@ pub(crate) async fn key_pairs(place: &Place) -> Listing<KeyPair> {
         return place.scene.said(BTreeMap::new());
     }
     let looking = async { Ok(key_pair::key_pairs(pairs, &place.scene.site.folder).await) };
-    place.scene.limits.by_the_end(looking).await.unwrap_or_else(|why| Fact::not_observed(why, place.scene.manifest()))
+    place.limits.by_the_end(looking).await.unwrap_or_else(|why| Fact::not_observed(why, place.scene.manifest()))
 }
 
 fn storages(scene: &Scene) -> Vec<Storage> {

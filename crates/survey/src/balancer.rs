@@ -24,7 +24,7 @@ pub(crate) struct Looked {
 }
 
 pub(crate) async fn look(place: &Place) -> Looked {
-    let (limits, balancer) = (&place.scene.limits, &place.parts.balancer);
+    let (limits, balancer) = (&place.limits, &place.parts.balancer);
     let (attached, connections, may_change, listeners) = tokio::join!(
         limits.look(Provider::LoadBalancer, balancer.attached()),
         limits.look(Provider::LoadBalancer, balancer.connections()),
@@ -104,7 +104,7 @@ async fn listeners(place: &Place) -> Fact<Vec<u16>> {
                     Err(_) => Err(format!("{door}: no connection within {} ms", CONNECT.as_millis())),
                 }
             };
-            place.scene.limits.look(Provider::LoadBalancer, knock).await.map(|open| (door, open))
+            place.limits.look(Provider::LoadBalancer, knock).await.map(|open| (door, open))
         }
     })
     .await;

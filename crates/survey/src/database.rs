@@ -20,6 +20,11 @@ const PACE: Duration = Duration::from_millis(300);
 
 /// What the system says where nobody listens (connect(2), `ECONNREFUSED`).
 const REFUSED: &str = "Connection refused";
+/// Longest wait for a standby to have what its primary had written when that was asked: a line across an ocean takes
+/// 0.2 s there and back. One that needs longer is behind, and then the age of its newest write says how far.
+const CAUGHT_UP: Duration = Duration::from_millis(500);
+/// Between two questions whether it has.
+const POLL: Duration = Duration::from_millis(25);
 
 /// A cluster as its manager and its leader see it.
 pub(crate) struct Looked {
@@ -42,7 +47,7 @@ pub(crate) struct Answered {
 }
 
 pub(crate) async fn look(place: &Place) -> Looked {
-    let (limits, cluster) = (&place.scene.limits, &place.parts.cluster);
+    let (limits, cluster) = (&place.limits, &place.parts.cluster);
     let observing = async { Ok(cluster.observe().await) };
     let (seen, settings) = tokio::join!(
         limits.look(Provider::Database, observing),
@@ -57,7 +62,7 @@ pub(crate) async fn members(place: &Place) -> Vec<Answered> {
         let place = place.clone();
         async move {
             let (name, postgres) = (member.name.clone(), member.postgres);
-            let limits = &place.scene.limits;
+            let limits = &place.limits;
             let configuring = place.parts.cluster.may_configure(&name);
             let (answered, configure) = tokio::join!(
                 limits.look(Provider::Database, ask(&place, &name)),
@@ -376,6 +381,33 @@ pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
             if let Observed::Seen { value: wanted, .. } = &mut database.slots_wanted.answer {
                 wanted.insert(slot.clone());
             }
+        }
+    }
+}
+
+/// A standby that was asked a moment before its primary lacks what was written in between, and where little is written
+/// its newest write is old all the same. So it is asked again: what it then has, it got within that time.
+pub(crate) async fn catch_up(place: &Place, standby: &mut Seen) {
+    let Observed::Seen { value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. }, .. } =
+        &standby.cluster.seen
+    else {
+        return;
+    };
+    let Observed::Seen { value: listing, .. } = &mut standby.region.database.answer else { return };
+    for database in listing.values_mut() {
+        let (Some(position), Some(lacks @ 1..)) = (position, database.lag_bytes.value().copied()) else { continue };
+        let wanted = position.lsn.0.saturating_add(lacks);
+        let sql = format!("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint >= {wanted}");
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < CAUGHT_UP {
+            let asking = place.parts.cluster.ask(leader, &sql);
+            let Ok(rows) = place.limits.look(Provider::Database, asking).await else { break };
+            if rows.first().and_then(|row| row.first()?.as_deref()) == Some("t") {
+                let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                database.lag_ms = Fact::seen(took, now(), at(format!("pg_last_wal_replay_lsn() of {leader}, asked until it had it")));
+                break;
+            }
+            tokio::time::sleep(POLL).await;
         }
     }
 }

@@ -73,6 +73,8 @@ struct Scene {
 #[derive(Clone)]
 struct Place {
     scene: Arc<Scene>,
+    /// Its own turns.
+    limits: Arc<Limits>,
     name: RegionName,
     parts: Parts,
 }
@@ -120,7 +122,8 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
     let away = scene.site.manifest.other(home);
     let place = |name: &RegionName| {
         let parts = scene.site.regions.get(name).cloned()?;
-        Some(Place { scene: Arc::clone(scene), name: name.clone(), parts })
+        let limits = Arc::new(scene.limits.beside());
+        Some(Place { scene: Arc::clone(scene), limits, name: name.clone(), parts })
     };
     let (home, away) = (place(home), place(away));
     let (home, away) = home.zip(away).expect("the caller gives the parts of both regions");
@@ -134,6 +137,7 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
     );
     database::follow(&mut here, &mut there);
     database::follow(&mut there, &mut here);
+    tokio::join!(database::catch_up(&home, &mut here), database::catch_up(&away, &mut there));
     let (mut home, mut away) = (here.region, there.region);
     for region in [&mut home, &mut away] {
         region.permissions = permission::with(region.permissions.clone(), &update);

@@ -14,8 +14,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub const LOOK: Duration = Duration::from_millis(2000);
 /// For all of them: who checks a site waits three seconds at most, and half of one is for starting and printing.
 pub const WITHIN: Duration = Duration::from_millis(2500);
-/// Looks at once at parts of one kind: a whole cluster of three and one more, and no more sessions on a part that may be
-/// in trouble than its own monitoring makes.
+/// Looks at once at parts of one kind in one place: a whole cluster of three and one more, and no more sessions on a part
+/// that may be in trouble than its own monitoring makes. Each region has turns of its own, so that one that hangs does
+/// not take those of the other.
 const AT_ONCE: usize = 4;
 
 /// Whom looks are counted for.
@@ -42,9 +43,18 @@ pub(crate) struct Limits {
 impl Limits {
     /// The time runs from here.
     pub fn begin() -> Self {
+        Self::until(Instant::now() + WITHIN)
+    }
+
+    /// Turns of its own, for a place beside this one. The time is the same.
+    pub fn beside(&self) -> Self {
+        Self::until(self.until)
+    }
+
+    fn until(until: Instant) -> Self {
         let turns = || Semaphore::new(AT_ONCE);
         Self {
-            until: Instant::now() + WITHIN,
+            until,
             application: turns(),
             database: turns(),
             keepers: turns(),
@@ -136,6 +146,21 @@ mod tests {
         assert_eq!(answers[0], Err("no answer within 2000 ms".to_owned()));
         assert_eq!(answers[7], Err("no answer within 2500 ms".to_owned()), "its turn came too late");
         assert_eq!(begun.elapsed(), WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_hangs_takes_no_turns_of_another() {
+        let (here, begun) = (Arc::new(Limits::begin()), Instant::now());
+        let there = here.beside();
+        let hanging = each(0..8, |_| {
+            let here = Arc::clone(&here);
+            async move { here.look(Provider::Database, std::future::pending::<Result<(), String>>()).await }
+        });
+        let well = there.look(Provider::Database, async { Ok(()) });
+        let (hanging, well) = tokio::join!(hanging, async { (well.await, begun.elapsed()) });
+        assert!(hanging.iter().all(Result::is_err));
+        assert_eq!(well, (Ok(()), Duration::ZERO));
+        assert_eq!(begun.elapsed(), WITHIN, "both end together");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The site's names: what every server answers for them, and where those servers are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,19 +10,22 @@ use bascule_core::manifest::{Manifest, NameRecord};
 use bascule_core::observation::{NameAnswer, Observed};
 use bascule_core::ports::Names as _;
 
-use crate::limit::Provider;
+use crate::limit::{Provider, each};
 use crate::{Scene, address, at};
 
 /// Every name that the manifest has.
 pub(crate) async fn records(scene: &Arc<Scene>) -> Listing<Record> {
-    let mut found = BTreeMap::new();
-    for record in &scene.site.manifest.names.records {
-        // a handful of names, each asked of all servers at once within 0.2 s
-        let asking = async { Ok(scene.site.names.observe(&record.name).await) };
-        let answers = scene.limits.look(Provider::Names, asking).await;
-        found.insert(record.name.to_string(), read(scene, record, answers));
-    }
-    scene.said(found)
+    let found = each(scene.site.manifest.names.records.clone(), |record| {
+        let scene = Arc::clone(scene);
+        async move {
+            // each is asked of all servers at once, within 0.2 s
+            let asking = async { Ok(scene.site.names.observe(&record.name).await) };
+            let answers = scene.limits.look(Provider::Names, asking).await;
+            (record.name.to_string(), read(&scene, &record, answers))
+        }
+    })
+    .await;
+    scene.said(found.into_iter().collect())
 }
 
 /// Where the servers that users ask are.

@@ -20,7 +20,7 @@ pub(crate) struct Pool {
 }
 
 pub(crate) async fn pool(place: &Place) -> Pool {
-    let (limits, pool) = (&place.scene.limits, &place.parts.pool);
+    let (limits, pool) = (&place.limits, &place.parts.pool);
     // one after the other: both want the one session
     let clients = limits.look(Provider::Pool, pool.clients()).await;
     let may_change = limits.look(Provider::Pool, pool.may_change()).await;
@@ -120,7 +120,7 @@ pub(crate) async fn secrets(place: &Place) -> Fact<BTreeMap<String, String>> {
         let reading = async {
             tokio::fs::read(&path).await.map_err(|e| format!("can't read {}: {e}", path.display()))
         };
-        match place.scene.limits.by_the_end(reading).await {
+        match place.limits.by_the_end(reading).await {
             // a line's end is not part of a secret: all readers leave it out
             Ok(text) => drop(digests.insert(secret.name.clone(), digest(text.trim_ascii_end()))),
             Err(why) => return Fact::not_observed(why, place.scene.manifest()),

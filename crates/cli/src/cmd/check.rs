@@ -19,8 +19,8 @@ Exit codes:
   0  every check holds
   1  it did not work; stderr says why
   2  the command line or the manifest is wrong, or a paper can't be opened
-  8  a check fails
-  9  no check fails, but one is unknown: something that it needs was not observed
+  3  a check fails
+  8  no check fails, but one is unknown: something that it needs was not observed, and that is not green
 
 Each check has a page: docs/checks/BSC-C….md";
 

@@ -9,6 +9,7 @@ mod explain;
 mod gates;
 mod history;
 mod import;
+mod inventory;
 mod keeper;
 mod lab;
 mod load;
@@ -32,8 +33,10 @@ use crate::site::Site;
 pub enum Command {
     /// Show both regions: roles, positions, lag, names, and what is unknown
     Status(status::Args),
-    /// Ask 50 questions that decide whether a move would work, each with its evidence (exit code 0: all hold)
+    /// Ask 50 questions that decide whether a move would work, each with its evidence (exit code 0: all hold, 3: one fails, 8: one is unknown)
     Check(check::Args),
+    /// Every asset: what was found of it, and how it is protected, with the evidence
+    Inventory(inventory::Args),
     /// Who is active, what would happen if it were lost now, and why not if not (exit code 0: it would move)
     Explain(explain::Args),
     /// Forbid that the site moves by itself, or allow it again
@@ -90,6 +93,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Torture(args) => torture::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Check(args) if args.is_of_papers() => check::papers(&args),
+        Command::Inventory(args) => on_site(manifest, |site| inventory::run(site, &args)),
         Command::Check(args) => on_site(manifest, |site| check::live(site, &args)),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
         Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),

@@ -1,8 +1,9 @@
-//! Writers: answers of checks as text, JSON, SARIF and JUnit; the document as Markdown and HTML.
+//! Writers: answers of checks as text, JSON, SARIF and JUnit; the inventory as text and JSON; the document as Markdown and HTML.
 //!
 //! Invariant: everything that comes from outside (names, words of a document, an error's text) is escaped for
 //! where it lands. Equal facts give equal text. What is left out: writing to files, and colours.
 
+mod assets;
 mod document;
 mod escape;
 mod html;
@@ -16,6 +17,7 @@ mod sarif;
 mod text;
 mod words;
 
+pub use assets::{assets_json, assets_text};
 pub use document::{Move, Rehearsal, Sheet, Timing};
 pub use html::document_html;
 pub use json::checks_json;

@@ -44,9 +44,8 @@ pub fn checks_text(checked: &[Checked], holding: Held) -> String {
         let _ = writeln!(out, "{:<8} {} {}{times}", Answer::Holds.as_str(), code.as_str(), code.title());
     }
     let count = |answer| checked.iter().filter(|c| c.answer == answer).count();
-    let sums =
-        [Answer::Holds, Answer::Fails, Answer::Unknown].map(|a| format!("{} {}", count(a), a.as_str()));
-    let _ = writeln!(out, "{}", sums.join(", "));
+    let (hold, fail, unknown) = (count(Answer::Holds), count(Answer::Fails), count(Answer::Unknown));
+    let _ = writeln!(out, "{hold} hold, {fail} fail, {unknown} unknown");
     out
 }
 

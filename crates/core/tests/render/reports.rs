@@ -49,8 +49,15 @@ fn text_says_what_fails_first_with_its_evidence_and_what_to_do() {
     let unknown = lines.iter().position(|l| l.starts_with("unknown  BSC-C050")).expect("it is unknown");
     let holds = lines.iter().position(|l| l.starts_with("holds ")).expect("others hold");
     assert!(unknown < holds && unknown > 1);
-    let sums = format!("{} holds, 2 fails, 1 unknown", mixed().len() - 3);
+    let sums = format!("{} hold, 2 fail, 1 unknown", mixed().len() - 3);
     assert_eq!(lines.last(), Some(&sums.as_str()));
+}
+
+#[test]
+fn what_holds_is_counted_unless_it_is_asked_for() {
+    let text = checks_text(&mixed(), Held::Counted);
+    assert!(!text.lines().any(|line| line.starts_with("holds ")), "{text}");
+    assert_eq!(text.lines().last(), checks_text(&mixed(), Held::Listed).lines().last());
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn junit_stays_well_formed_whatever_the_names() {
 
 #[test]
 fn no_answers_are_an_empty_report_in_every_format() {
-    assert_eq!(checks_text(&[], Held::Counted), "0 holds, 0 fails, 0 unknown\n");
+    assert_eq!(checks_text(&[], Held::Listed), "0 hold, 0 fail, 0 unknown\n");
     assert_eq!(elements(&checks_junit(&[])).len(), 1);
     assert_eq!(json(&checks_sarif(&[]))["runs"][0]["results"], Value::Array(Vec::new()));
     assert_eq!(json(&checks_json(&sound().site, &[]))["checks"], Value::Array(Vec::new()));
