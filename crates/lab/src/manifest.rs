@@ -166,7 +166,7 @@ fn monitoring(plan: &LabPlan) -> anyhow::Result<Vec<Monitoring>> {
     let Some(assets) = &plan.assets else { return Ok(Vec::new()) };
     let monitor = |(place, region): (&Place, &crate::assets::RegionAssets)| {
         Ok(Monitoring {
-            name: format!("prometheus-{}", place.name()),
+            name: "prometheus".to_owned(),
             url: http(&region.monitor, assets.ports.monitor)?,
             place: Some(Where::Region(place.name().parse()?)),
         })

@@ -2,9 +2,9 @@
 //!
 //! Where it runs is what the manifest says: a monitor does not know its own place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bascule_core::facts::{Fact, Listing, Monitoring, Source};
+use bascule_core::facts::{Fact, Listing, Monitoring, Place, Source};
 use bascule_core::manifest;
 use serde::Deserialize;
 use tokio::task::JoinSet;
@@ -14,41 +14,60 @@ use crate::now;
 /// Largest answer that is read: ten thousand targets with 2 kB of labels each.
 const ANSWER_MAX: usize = 20 << 20;
 
-/// Every monitor that the manifest, `file`, names.
+/// Everything that watches, those of one name taken together. `file` is the manifest as it was named.
 pub async fn monitoring(
     monitors: &[manifest::Monitoring],
     file: &str,
     http: &reqwest::Client,
 ) -> Listing<Monitoring> {
     let mut asks = JoinSet::new();
-    for monitor in monitors {
+    for (order, monitor) in monitors.iter().enumerate() {
         // Prometheus, "HTTP API", "Targets": without the dropped ones, whose number has no limit.
         let url = format!("{}/api/v1/targets?state=active", monitor.url);
-        let (name, http) = (monitor.name.clone(), http.clone());
+        let (monitor, http) = (monitor.clone(), http.clone());
         asks.spawn(async move {
             let answer = ask(&http, &url).await;
-            (name, url, answer)
+            (order, One { name: monitor.name, place: monitor.place, url, answer })
         });
     }
-    let said = || Source::Line { file: file.to_owned(), line: 0 };
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeMap<usize, One>> = BTreeMap::new();
     while let Some(joined) = asks.join_next().await {
-        let Ok((name, url, answer)) = joined else { continue };
-        let place = monitors.iter().find(|m| m.name == name).and_then(|m| m.place.clone());
-        let places = match place {
-            Some(place) => Fact::seen(vec![place], now(), said()),
-            None => Fact::not_observed("the manifest does not say where it runs", said()),
-        };
-        let from = Source::Address(url);
-        let count = |pick: fn(&Count) -> u32| match &answer {
-            Ok(count) => Fact::seen(pick(count), now(), from.clone()),
-            Err(why) => Fact::not_observed(why, from.clone()),
-        };
-        let monitor =
-            Monitoring { places, targets: count(|c| c.targets), targets_up: count(|c| c.targets_up) };
-        found.insert(name, monitor);
+        let Ok((order, one)) = joined else { continue };
+        found.entry(one.name.clone()).or_default().insert(order, one);
     }
-    Fact::seen(found, now(), said())
+    let said = Source::Line { file: file.to_owned(), line: 0 };
+    let together = found.into_iter().map(|(name, group)| {
+        let group: Vec<One> = group.into_values().collect();
+        (name, together(&group, &said))
+    });
+    Fact::seen(together.collect(), now(), said.clone())
+}
+
+/// What one of them said.
+struct One {
+    name: String,
+    place: Option<Place>,
+    url: String,
+    answer: Result<Count, String>,
+}
+
+/// Targets are added up; one that does not answer leaves their number unknown.
+fn together(group: &[One], said: &Source) -> Monitoring {
+    let places: Option<BTreeSet<Place>> = group.iter().map(|one| one.place.clone()).collect();
+    let places = match places {
+        Some(places) => Fact::seen(places.into_iter().collect(), now(), said.clone()),
+        None => Fact::not_observed("the manifest does not say where it runs: add `place`", said.clone()),
+    };
+    let all: Vec<_> = group.iter().map(|one| one.url.as_str()).collect();
+    let silent = group.iter().find_map(|one| one.answer.as_ref().err().map(|why| (&one.url, why)));
+    let count = |pick: fn(&Count) -> u32| match silent {
+        Some((url, why)) => Fact::not_observed(why, Source::Address(url.clone())),
+        None => {
+            let sum = group.iter().filter_map(|one| one.answer.as_ref().ok()).map(pick);
+            Fact::seen(sum.fold(0, u32::saturating_add), now(), Source::Address(all.join(", ")))
+        }
+    };
+    Monitoring { places, targets: count(|c| c.targets), targets_up: count(|c| c.targets_up) }
 }
 
 async fn ask(http: &reqwest::Client, url: &str) -> Result<Count, String> {
@@ -107,5 +126,22 @@ mod tests {
             let why = count(body.as_bytes()).unwrap_err();
             assert!(why.starts_with("it does not answer as Prometheus does: "), "{why}");
         }
+    }
+
+    #[test]
+    fn those_that_watch_together_are_one_and_a_silent_one_is_not_counted_as_well() {
+        let one = |place: &str, answer| One {
+            name: "graphs".to_owned(),
+            place: Some(Place::Elsewhere(place.to_owned())),
+            url: format!("http://{place}"),
+            answer,
+        };
+        let count = |targets_up| Ok(Count { targets: 3, targets_up });
+        let both = together(&[one("a", count(3)), one("b", count(2))], &Source::Nowhere);
+        assert_eq!((both.targets.value(), both.targets_up.value()), (Some(&6), Some(&5)));
+        assert_eq!(both.places.value().map(Vec::len), Some(2));
+        let silent = together(&[one("a", count(3)), one("b", Err("refused".to_owned()))], &Source::Nowhere);
+        assert_eq!(silent.targets_up.answer.why_not(), Some("refused"));
+        assert_eq!(silent.targets_up.from, Source::Address("http://b".to_owned()));
     }
 }

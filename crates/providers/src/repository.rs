@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(differ(&format!("# a comment\n{text}\n\n")), Ok(0));
         assert_eq!(differ(&text.replace("rpo = \"5s\"", "rpo = \"6s\"")), Ok(1));
         assert_eq!(differ(&text.replace("move_ttl = \"2s\"", "move_ttl = \"1s\"")), Ok(1), "of two records");
-        assert_eq!(differ(&text.replace("[lab]\nname = \"lab\"\n", "")), Ok(1));
+        assert_eq!(differ(text.split("[lab]").next().unwrap()), Ok(1));
         assert!(differ("version = 1").unwrap_err().starts_with("bascule.toml in it is no right manifest"));
     }
 }

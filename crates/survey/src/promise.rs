@@ -55,9 +55,10 @@ pub(crate) fn wanted(scene: &Scene) -> Vec<Wanted> {
     for pair in pairs.collect::<std::collections::BTreeSet<_>>() {
         want(AssetKind::KeyPair, pair, "lets people into the hosts", Some(Quantity::PerRegion(1)));
     }
-    for monitor in &manifest.monitoring {
-        let one = Some(Quantity::Total(1));
-        want(AssetKind::Monitoring, monitor.name.clone(), "watches the site", one);
+    let mut monitors: std::collections::BTreeMap<&String, u32> = std::collections::BTreeMap::new();
+    manifest.monitoring.iter().for_each(|monitor| *monitors.entry(&monitor.name).or_default() += 1);
+    for (name, number) in monitors {
+        want(AssetKind::Monitoring, name.clone(), "watches the site", Some(Quantity::Total(number)));
     }
     let names = manifest.repositories.iter().map(|copy| copy.name.clone());
     for name in names.collect::<std::collections::BTreeSet<_>>() {

@@ -38,10 +38,10 @@ pub(super) const KEY_PAIR: Keys = &[
     ("authorized_keys", "[\"/home/deploy/.ssh/authorized_keys\"]"),
 ];
 
-/// Something that watches the site, and can be asked as Prometheus is.
+/// Something that watches the site, and can be asked as Prometheus is: one of those that do it together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Monitoring {
-    /// Its name.
+    /// The name that all of them have.
     pub name: String,
     /// Where Prometheus's HTTP API answers.
     pub url: HttpUrl,
@@ -117,7 +117,7 @@ pub(super) struct AssetFacts {
     pub key_pairs: BTreeMap<String, Vec<Spanned<String>>>,
     /// The secrets of each region.
     pub secrets: BTreeMap<String, Vec<Spanned<String>>>,
-    /// The names of what watches.
+    /// The URLs of what watches.
     pub monitoring: Vec<Spanned<String>>,
     /// The URLs of the repositories' copies.
     pub repositories: Vec<Spanned<String>>,
@@ -129,7 +129,8 @@ pub(super) fn monitoring<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Vec<M
         let name = r.read(s, "name", value::identifier);
         let url = r.read(s, "url", url::service);
         let place = r.read_optional(s, "place", value::line);
-        r.facts.assets.monitoring.extend(name.clone());
+        let place_of_url = url.as_ref().map(|url| Spanned::new(url.span(), url.get_ref().to_string()));
+        r.facts.assets.monitoring.extend(place_of_url);
         Some(Monitoring {
             name: name?.into_inner(),
             url: url?.into_inner(),

@@ -100,7 +100,11 @@ fn asset_names(r: &mut Reader, facts: &AssetFacts) {
         all.iter().map(|name| (name.get_ref().clone(), name.span())).collect()
     };
     let mut groups = vec![
-        (places(&facts.monitoring), "monitors have the name", "give each a name of its own"),
+        (
+            places(&facts.monitoring),
+            "monitors have the url",
+            "keep one of them, or write the other's own url",
+        ),
         (
             places(&facts.repositories),
             "copies have the url",

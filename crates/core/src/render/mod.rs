@@ -18,7 +18,7 @@ mod text;
 mod words;
 
 pub use assets::{assets_json, assets_text};
-pub use document::{Move, Rehearsal, Sheet, Timing};
+pub use document::{Failback, Move, Rehearsal, Sheet, Timing};
 pub use html::document_html;
 pub use json::checks_json;
 pub use junit::checks_junit;
