@@ -19,8 +19,8 @@ use bascule_providers::haproxy::{GateConfig, GuardedGate, HaproxyGate};
 use bascule_providers::patroni::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
 use bascule_providers::permit::{Ahead, PermitConfig};
 use bascule_providers::pgbouncer::{PgbouncerPool, PoolConfig};
-use bascule_survey::Parts;
 use bascule_stores::{EtcdClient, EtcdConfig, EtcdLogin, EtcdStore, EtcdTls, SqliteStore};
+use bascule_survey::Parts;
 
 use crate::site::Site;
 

@@ -58,7 +58,8 @@ pub async fn look(http: &Client, at: SocketAddr) -> Instance {
     }
     let metrics = format!("http://{at}/metrics");
     let (ready, said) = tokio::join!(ready(http, at), web::get(http, &metrics, METRICS_MAX));
-    let said = said.map(|text| read(&String::from_utf8_lossy(&text))).map_err(|why| format!("/metrics: {why}"));
+    let said =
+        said.map(|text| read(&String::from_utf8_lossy(&text))).map_err(|why| format!("/metrics: {why}"));
     Instance { name, alive, ready, said }
 }
 

@@ -25,8 +25,7 @@ pub async fn version(http: &Client, at: SocketAddr) -> Result<String, String> {
 }
 
 fn read(body: &[u8]) -> Result<String, String> {
-    let status: Status =
-        serde_json::from_slice(body).map_err(|e| format!("its state can't be read: {e}"))?;
+    let status: Status = serde_json::from_slice(body).map_err(|e| format!("its state can't be read: {e}"))?;
     status.version.ok_or_else(|| "it does not say its version: it is older than 0.1.0".to_owned())
 }
 

@@ -39,9 +39,9 @@ fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instan
         Err(why) => (None, Err(why.clone()), Err(why.clone()), Err(why)),
     };
     let image = said.and_then(|said| {
-        said.image.map(Some).ok_or_else(|| {
-            "its metrics have no series …build_info that says its image or version".to_owned()
-        })
+        said.image
+            .map(Some)
+            .ok_or_else(|| "its metrics have no series …build_info that says its image or version".to_owned())
     });
     let host = || -> Fact<Option<String>> {
         // the hosts of a lab are network namespaces of one machine
@@ -81,7 +81,10 @@ fn database_host(seen: &[(SocketAddr, Result<application::Instance, String>)]) -
             Err(said) => why = why.or(Some(said.clone())),
         }
     }
-    let from = at(format!("/metrics of {}", if asked.is_empty() { "its instances".to_owned() } else { asked.join(", ") }));
+    let from = at(format!(
+        "/metrics of {}",
+        if asked.is_empty() { "its instances".to_owned() } else { asked.join(", ") }
+    ));
     let worst = hosts.iter().find(|host| host.parse::<std::net::IpAddr>().is_ok()).or(hosts.first());
     match worst {
         Some(host) => Fact::seen(host.clone(), crate::now(), from),

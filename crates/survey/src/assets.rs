@@ -54,14 +54,19 @@ pub(crate) async fn key_pairs(place: &Place) -> Listing<KeyPair> {
         return place.scene.said(BTreeMap::new());
     }
     let looking = async { Ok(key_pair::key_pairs(pairs, &place.scene.site.folder).await) };
-    place.limits.by_the_end(looking).await.unwrap_or_else(|why| Fact::not_observed(why, place.scene.manifest()))
+    place
+        .limits
+        .by_the_end(looking)
+        .await
+        .unwrap_or_else(|why| Fact::not_observed(why, place.scene.manifest()))
 }
 
 fn storages(scene: &Scene) -> Vec<Storage> {
     let folder = &scene.site.folder;
     let read = |file: &Path| {
         let path = folder.join(file);
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("can't read {}: {e}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| format!("can't read {}: {e}", path.display()))?;
         Ok::<_, String>(text.trim().to_owned())
     };
     let mut storages = Vec::new();

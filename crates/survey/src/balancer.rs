@@ -76,7 +76,9 @@ fn health_check(place: &Place, servers: &[&LookedAt]) -> Option<HealthCheck> {
         Some((status, server)) => {
             Fact::seen(*status, crate::now(), at(format!("the check of {} by {admin}", server.name)))
         }
-        None => Fact::not_observed("no instance has answered a check yet", at(format!("show stat at {admin}"))),
+        None => {
+            Fact::not_observed("no instance has answered a check yet", at(format!("show stat at {admin}")))
+        }
     };
     Some(HealthCheck {
         path: format!("the check of backend {backend}"),

@@ -69,11 +69,13 @@ fn planes(scene: &Scene) -> Fact<Vec<ControlPlane>> {
             let place = address::place_of_this_machine(manifest, update);
             (path.display().to_string(), place.map(|place| vec![place]))
         }
-        Store::Etcd { endpoints, .. } => {
-            (endpoints.iter().map(HttpUrl::to_string).collect::<Vec<_>>().join(", "), quorum(scene, endpoints))
-        }
+        Store::Etcd { endpoints, .. } => (
+            endpoints.iter().map(HttpUrl::to_string).collect::<Vec<_>>().join(", "),
+            quorum(scene, endpoints),
+        ),
     };
-    let tenure = ControlPlane { kind: ControlPlaneKind::Tenure, name, places: fact(places, scene.manifest()) };
+    let tenure =
+        ControlPlane { kind: ControlPlaneKind::Tenure, name, places: fact(places, scene.manifest()) };
     scene.said(vec![names, tenure])
 }
 

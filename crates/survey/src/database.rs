@@ -116,7 +116,8 @@ async fn ask(place: &Place, name: &MemberName) -> Result<Answered, String> {
         at: postgres,
         told,
         ahead_ms: clock.map(|clock| ahead_ms(clock, before.0, after.0)),
-        rules: rules.map(|rows| rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()),
+        rules: rules
+            .map(|rows| rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()),
         rights,
         log_in: Ok(log_in),
         configure: Err("it was not asked".to_owned()),
@@ -228,7 +229,10 @@ fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, 
         Observed::NotObserved { why } => return Err(why.clone()),
     };
     let name = seen.leader.as_ref().ok_or("the cluster has no leader")?;
-    members.iter().find(|m| &m.name == name).ok_or_else(|| format!("its leader {name} is not in the manifest"))
+    members
+        .iter()
+        .find(|m| &m.name == name)
+        .ok_or_else(|| format!("its leader {name} is not in the manifest"))
 }
 
 /// Members that the manager lists, and those that it should. Its list is as old as a member's last word, up to its `ttl`:
@@ -252,7 +256,9 @@ fn well(called_well: bool, own: Option<&Answered>, manager: Source) -> Fact<bool
     match own {
         Some(own) if called_well => match &own.told {
             Ok(_) => Fact::seen(true, now(), manager),
-            Err(why) if why.contains(REFUSED) => Fact::seen(false, now(), at(format!("{why}, at {}", own.at))),
+            Err(why) if why.contains(REFUSED) => {
+                Fact::seen(false, now(), at(format!("{why}, at {}", own.at)))
+            }
             Err(why) => Fact::not_observed(why, at(own.at)),
         },
         // one that is not in the manifest can't be asked
@@ -273,8 +279,14 @@ fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
             return Fact::not_observed("the cluster has no leader", cluster(place));
         }
         // whether log comes in is the leader's own word
-        Observed::Seen { value: DatabaseObservation { role: ClusterRole::Standby, position: None, .. }, .. } => {
-            return Fact::not_observed("the standby's leader did not say whether log comes in", cluster(place));
+        Observed::Seen {
+            value: DatabaseObservation { role: ClusterRole::Standby, position: None, .. },
+            ..
+        } => {
+            return Fact::not_observed(
+                "the standby's leader did not say whether log comes in",
+                cluster(place),
+            );
         }
         Observed::Seen { .. } | Observed::NotObserved { .. } => {}
     }
@@ -288,7 +300,10 @@ fn lag_ms(place: &Place, looked: &Looked) -> Fact<u64> {
     match &looked.seen {
         Observed::Seen { value, at } => match value.newest_replayed_age_ms {
             Some(age) => Fact::seen(age, *at, cluster(place)),
-            None => Fact::not_observed("it has replayed no transaction, or its leader did not answer", cluster(place)),
+            None => Fact::not_observed(
+                "it has replayed no transaction, or its leader did not answer",
+                cluster(place),
+            ),
         },
         Observed::NotObserved { why } => Fact::not_observed(why, cluster(place)),
     }
@@ -375,7 +390,9 @@ pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
         Ok((_, settings)) => settings.follows.as_ref().and_then(|follows| follows.slot.clone()),
         Err(_) => None,
     };
-    let Some(slot) = slot.filter(|_| here.is_some_and(|(role, _)| role == ClusterRole::Standby)) else { return };
+    let Some(slot) = slot.filter(|_| here.is_some_and(|(role, _)| role == ClusterRole::Standby)) else {
+        return;
+    };
     if let Observed::Seen { value: listing, .. } = &mut other.region.database.answer {
         for database in listing.values_mut() {
             if let Observed::Seen { value: wanted, .. } = &mut database.slots_wanted.answer {
@@ -388,14 +405,18 @@ pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
 /// A standby that was asked a moment before its primary lacks what was written in between, and where little is written
 /// its newest write is old all the same. So it is asked again: what it then has, it got within that time.
 pub(crate) async fn catch_up(place: &Place, standby: &mut Seen) {
-    let Observed::Seen { value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. }, .. } =
-        &standby.cluster.seen
+    let Observed::Seen {
+        value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. },
+        ..
+    } = &standby.cluster.seen
     else {
         return;
     };
     let Observed::Seen { value: listing, .. } = &mut standby.region.database.answer else { return };
     for database in listing.values_mut() {
-        let (Some(position), Some(lacks @ 1..)) = (position, database.lag_bytes.value().copied()) else { continue };
+        let (Some(position), Some(lacks @ 1..)) = (position, database.lag_bytes.value().copied()) else {
+            continue;
+        };
         let wanted = position.lsn.0.saturating_add(lacks);
         let sql = format!("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint >= {wanted}");
         let begun = tokio::time::Instant::now();
@@ -404,7 +425,11 @@ pub(crate) async fn catch_up(place: &Place, standby: &mut Seen) {
             let Ok(rows) = place.limits.look(Provider::Database, asking).await else { break };
             if rows.first().and_then(|row| row.first()?.as_deref()) == Some("t") {
                 let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                database.lag_ms = Fact::seen(took, now(), at(format!("pg_last_wal_replay_lsn() of {leader}, asked until it had it")));
+                database.lag_ms = Fact::seen(
+                    took,
+                    now(),
+                    at(format!("pg_last_wal_replay_lsn() of {leader}, asked until it had it")),
+                );
                 break;
             }
             tokio::time::sleep(POLL).await;
@@ -471,8 +496,15 @@ mod tests {
         };
         let well = |called, told| well(called, Some(&answered(told)), at("/cluster"));
         assert_eq!(well(true, Ok(said(true))).value(), Some(&true));
-        assert_eq!(well(false, Ok(said(true))).value(), Some(&false), "it may wait for a log that never comes");
-        assert_eq!(well(true, Err("10.77.1.11:5432: Connection refused (os error 111)")).value(), Some(&false));
+        assert_eq!(
+            well(false, Ok(said(true))).value(),
+            Some(&false),
+            "it may wait for a log that never comes"
+        );
+        assert_eq!(
+            well(true, Err("10.77.1.11:5432: Connection refused (os error 111)")).value(),
+            Some(&false)
+        );
         assert_eq!(well(true, Err("no answer within 1000 ms")).value(), None);
     }
 
@@ -505,7 +537,8 @@ mod tests {
     #[test]
     fn a_cluster_that_is_not_rewound_or_can_not_be_has_no_way_back() {
         let back = |rewinds, rewindable| {
-            let mut leader = silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x");
+            let mut leader =
+                silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x");
             leader.told = Ok(said(rewindable));
             way_back(&looked(settings(|s| s.rewinds = rewinds)), Some(&leader)).value().copied()
         };

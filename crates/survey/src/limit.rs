@@ -78,10 +78,7 @@ impl Limits {
     }
 
     /// Ask without a turn of its own, but not past the end.
-    pub async fn by_the_end<T>(
-        &self,
-        asking: impl Future<Output = Result<T, String>>,
-    ) -> Result<T, String> {
+    pub async fn by_the_end<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         timeout_at(self.until, asking).await.unwrap_or_else(|_| Err(late(WITHIN)))
     }
 

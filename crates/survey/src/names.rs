@@ -64,7 +64,10 @@ fn read(scene: &Scene, record: &NameRecord, answers: Result<Vec<NameAnswer>, Str
 
 /// What the servers say together. Their worst counts: the longest time to live, and every address.
 enum Heard {
-    Answers { addresses: BTreeSet<IpAddr>, ttl_s: u32 },
+    Answers {
+        addresses: BTreeSet<IpAddr>,
+        ttl_s: u32,
+    },
     /// All that answered say that there is none.
     NoRecord,
     Nothing(String),
@@ -84,8 +87,12 @@ fn heard(answers: &[NameAnswer]) -> Heard {
     if let Some(ttl_s) = ttl_s {
         return Heard::Answers { addresses, ttl_s };
     }
-    let denied = |said: &str| said.contains("NXDomain") || said.contains("Non-Existent") || said.contains("no address");
-    if why.iter().any(|said| denied(said)) && why.iter().all(|said| denied(said) || said.contains("no answer within")) {
+    let denied = |said: &str| {
+        said.contains("NXDomain") || said.contains("Non-Existent") || said.contains("no address")
+    };
+    if why.iter().any(|said| denied(said))
+        && why.iter().all(|said| denied(said) || said.contains("no answer within"))
+    {
         return Heard::NoRecord;
     }
     Heard::Nothing(why.first().map_or_else(|| "nobody was asked".to_owned(), |said| (*said).to_owned()))
@@ -105,12 +112,7 @@ fn managed(manifest: &Manifest, record: &NameRecord, heard: &Heard, from: &Sourc
 }
 
 /// The regions it can be pointed at: both that the manifest has an address in, as long as the record is there.
-fn targets(
-    manifest: &Manifest,
-    record: &NameRecord,
-    heard: &Heard,
-    from: &Source,
-) -> Fact<Vec<RegionName>> {
+fn targets(manifest: &Manifest, record: &NameRecord, heard: &Heard, from: &Source) -> Fact<Vec<RegionName>> {
     match heard {
         Heard::Answers { .. } => {
             let told = |r: &RegionName| format!("{r}: {}", manifest.address(record, r));
@@ -143,7 +145,8 @@ mod tests {
 
     #[test]
     fn the_longest_time_to_live_counts_and_a_silent_server_is_no_denial() {
-        let both = heard(&[answer(Ok(("10.77.1.20", 1))), answer(Ok(("10.77.1.20", 300))), answer(Err("late"))]);
+        let both =
+            heard(&[answer(Ok(("10.77.1.20", 1))), answer(Ok(("10.77.1.20", 300))), answer(Err("late"))]);
         assert!(matches!(both, Heard::Answers { ttl_s: 300, .. }));
         let silent = "no answer within 200 ms";
         assert!(matches!(heard(&[answer(Err(silent))]), Heard::Nothing(_)));

@@ -54,7 +54,8 @@ fn ranges(place: &Place) -> Fact<Vec<String>> {
 /// The addresses of a region's parts.
 fn parts(region: &Region) -> impl Iterator<Item = IpAddr> {
     let members = region.database.members.iter().flat_map(|m| [m.postgres.ip(), m.patroni.ip()]);
-    let doors = [region.database.ingress.ip(), region.database.replication.ip(), region.load_balancer.address];
+    let doors =
+        [region.database.ingress.ip(), region.database.replication.ip(), region.load_balancer.address];
     let pool = [region.pool.address, region.pool.admin.ip(), region.load_balancer.admin.ip()];
     let keepers = region.keepers.iter().map(|keeper| keeper.address.ip());
     members.chain(doors).chain(pool).chain(region.compute.instances.iter().map(|at| at.ip())).chain(keepers)
@@ -68,7 +69,8 @@ fn rules(members: &[Answered]) -> Fact<String> {
     if seen.is_empty() {
         return nobody(members, |m| m.rules.as_ref().err());
     }
-    let distinct: BTreeSet<String> = seen.iter().map(|(_, rules)| digest(rules.join("\n").as_bytes())).collect();
+    let distinct: BTreeSet<String> =
+        seen.iter().map(|(_, rules)| digest(rules.join("\n").as_bytes())).collect();
     let asked: Vec<String> = seen.iter().map(|(m, _)| m.at.to_string()).collect();
     let digests: Vec<String> = distinct.into_iter().collect();
     Fact::seen(digests.join(" and "), now(), at(format!("pg_hba_file_rules at {}", asked.join(", "))))
@@ -89,7 +91,11 @@ fn quotas(
     let sessions = sessions.ok_or_else(|| "no member of the database answered".to_owned());
     let clients = pool.clients.clone().map(|(used, limit)| Quota { limit, used });
     let connections = balancer.connections.clone().map(|c| Quota { limit: c.limit, used: c.used });
-    let all = [("database sessions", sessions), ("pool clients", clients), ("load balancer connections", connections)];
+    let all = [
+        ("database sessions", sessions),
+        ("pool clients", clients),
+        ("load balancer connections", connections),
+    ];
     let from = at(format!(
         "max_connections at {}, SHOW CONFIG at {}, show info at {}",
         members.iter().map(|m| m.at.to_string()).collect::<Vec<_>>().join(", "),
@@ -117,9 +123,8 @@ pub(crate) async fn secrets(place: &Place) -> Fact<BTreeMap<String, String>> {
     let mut digests = BTreeMap::new();
     for secret in &region.secrets {
         let path = place.scene.site.folder.join(&secret.file);
-        let reading = async {
-            tokio::fs::read(&path).await.map_err(|e| format!("can't read {}: {e}", path.display()))
-        };
+        let reading =
+            async { tokio::fs::read(&path).await.map_err(|e| format!("can't read {}: {e}", path.display())) };
         match place.limits.by_the_end(reading).await {
             // a line's end is not part of a secret: all readers leave it out
             Ok(text) => drop(digests.insert(secret.name.clone(), digest(text.trim_ascii_end()))),

@@ -21,9 +21,12 @@ type Values<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 pub(crate) fn tell(manifest: &Manifest, home: &mut Region, away: &mut Region, members: [&Vec<Answered>; 2]) {
     let values = members.map(|members| values(members));
     let differ: BTreeSet<&str> = match &values {
-        [Some(here), Some(there)] => {
-            here.keys().chain(there.keys()).copied().filter(|name| here.get(name) != there.get(name)).collect()
-        }
+        [Some(here), Some(there)] => here
+            .keys()
+            .chain(there.keys())
+            .copied()
+            .filter(|name| here.get(name) != there.get(name))
+            .collect(),
         [_, _] => BTreeSet::new(),
     };
     for ((region, members), values) in [home, away].into_iter().zip(members).zip(&values) {

@@ -41,7 +41,12 @@ pub(crate) fn wanted(scene: &Scene) -> Vec<Wanted> {
         let purpose = purpose.to_owned();
         all.push(Wanted { kind, name, purpose, size: None, quantity, from: scene.manifest() });
     };
-    want(AssetKind::Compute, compute_name(scene), "runs the application", each(scene, |r| r.compute.instances.len()));
+    want(
+        AssetKind::Compute,
+        compute_name(scene),
+        "runs the application",
+        each(scene, |r| r.compute.instances.len()),
+    );
     want(AssetKind::LoadBalancer, balancer_name(scene), "lets users in", each(scene, |_| 1));
     let members = each(scene, |r| r.database.members.len());
     want(AssetKind::Database, database_name(scene), "keeps the application's data", members);
@@ -76,7 +81,8 @@ pub(crate) fn wanted(scene: &Scene) -> Vec<Wanted> {
 
 /// How many there are to be in each region; in all, where the regions differ.
 fn each(scene: &Scene, count: impl Fn(&Region) -> usize) -> Option<Quantity> {
-    let counts = scene.site.manifest.regions.values().map(|region| u32::try_from(count(region)).unwrap_or(u32::MAX));
+    let counts =
+        scene.site.manifest.regions.values().map(|region| u32::try_from(count(region)).unwrap_or(u32::MAX));
     let counts: Vec<u32> = counts.collect();
     match counts.as_slice() {
         [first, rest @ ..] if rest.iter().all(|n| n == first) => Some(Quantity::PerRegion(*first)),

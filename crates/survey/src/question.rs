@@ -87,7 +87,8 @@ pub(crate) struct Member {
 pub(crate) const CLOCK_SQL: &str = "SELECT round(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// Whom it lets in, one rule a row, in order: the first that fits counts.
-pub(crate) const RULES_SQL: &str = "SELECT coalesce(error, concat_ws(' ', type, database::text, user_name::text,
+pub(crate) const RULES_SQL: &str =
+    "SELECT coalesce(error, concat_ws(' ', type, database::text, user_name::text,
     address, netmask, auth_method, options::text)) FROM pg_hba_file_rules ORDER BY line_number";
 
 /// What a move asks of the management user beside logging in, and whether it may: CHECKPOINT, reading the log and its
@@ -164,7 +165,8 @@ mod tests {
     #[test]
     fn the_kept_log_reaches_back_as_far_as_it_does_or_as_it_lasts_at_the_present_pace() {
         let log = |oldest_s, end| Log { oldest_s, kept_bytes: 96 << 20, end };
-        let reach = |oldest, written| log(oldest, 0).reaches_s(log(oldest, written), Duration::from_millis(500));
+        let reach =
+            |oldest, written| log(oldest, 0).reaches_s(log(oldest, written), Duration::from_millis(500));
         assert_eq!(reach(3_600, 96 << 20), 3_600, "it reaches back an hour, whatever is written now");
         assert_eq!(reach(10, 1 << 20), 48, "96 MB at 2 MB/s");
         assert_eq!(reach(10, 0), REACH_MAX_S, "nothing is written");

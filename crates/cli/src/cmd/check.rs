@@ -63,7 +63,11 @@ fn parse_code(text: &str) -> Result<Code, String> {
     known.copied().ok_or_else(|| {
         let (first, last) = (Code::ALL.first(), Code::ALL.last());
         let name = |code: Option<&Code>| code.map_or("", |code| code.as_str());
-        format!("there is no such check; they are {} to {}, see docs/checks/README.md", name(first), name(last))
+        format!(
+            "there is no such check; they are {} to {}, see docs/checks/README.md",
+            name(first),
+            name(last)
+        )
     })
 }
 

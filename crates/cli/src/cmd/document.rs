@@ -143,8 +143,7 @@ fn look(site: &Site) -> anyhow::Result<Known> {
     block_on(async {
         let world = wiring::world(site)?;
         let past = Past::read(&world).await?;
-        let (facts, seen) =
-            tokio::join!(wiring::survey(site), bascule_engine::observer::observe(&world));
+        let (facts, seen) = tokio::join!(wiring::survey(site), bascule_engine::observer::observe(&world));
         let facts = facts?;
         let plan = |kind| past.plan(&site.manifest, &seen, kind, &facts.away.name);
         let failover = plan(bascule_core::plan::Kind::Failover);

@@ -30,11 +30,8 @@ pub struct Args {
 pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     let facts = block_on(wiring::survey(site))?;
     let items = inventory(&facts);
-    let text = if args.json {
-        render::assets_json(&facts.site, &items) + "\n"
-    } else {
-        render::assets_text(&items)
-    };
+    let text =
+        if args.json { render::assets_json(&facts.site, &items) + "\n" } else { render::assets_text(&items) };
     print(&text);
     Ok(ExitCode::SUCCESS)
 }

@@ -114,7 +114,8 @@ impl Looking {
     #[track_caller]
     pub fn patroni(&self, region: &str, change: &str) {
         let net = if region == "us-east-2" { "10.77.1.11" } else { "10.77.2.11" };
-        let (login, url) = (format!("bascule:{}", self.secret("patroni_rest")), format!("http://{net}:8008/config"));
+        let (login, url) =
+            (format!("bascule:{}", self.secret("patroni_rest")), format!("http://{net}:8008/config"));
         self.lab.at("clients", &["curl", "-sSf", "-X", "PATCH", "-u", &login, "-d", change, &url]).unwrap();
     }
 
@@ -124,7 +125,9 @@ impl Looking {
         let host = format!("{}.{region}.events.test", member.trim_start_matches(&format!("{region}-")));
         let password = format!("PGPASSWORD={}", self.secret("superuser"));
         let psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", &host, "-U", "postgres", "-c", sql];
-        self.lab.at(region, &[&["env", &password, "timeout", "20"], &psql[..], &["postgres"]].concat()).unwrap()
+        self.lab
+            .at(region, &[&["env", &password, "timeout", "20"], &psql[..], &["postgres"]].concat())
+            .unwrap()
     }
 
     /// Change the zone.

@@ -46,7 +46,10 @@ fn the_inventory_says_how_each_asset_is_protected(site: &Looking) {
     assert!(assets.iter().all(|asset| !asset["evidence"].as_array().unwrap().is_empty()));
     let text = site.bascule(&["inventory"]).out;
     assert!(text.contains("Database cluster events: replicated"), "{text}");
-    assert!(text.contains("3 of 3 well in us-east-2; 3 of 3 well in us-west-1; wanted: 3 per region"), "{text}");
+    assert!(
+        text.contains("3 of 3 well in us-east-2; 3 of 3 well in us-west-1; wanted: 3 per region"),
+        "{text}"
+    );
 }
 
 fn broken_parts(site: &Looking) {

@@ -21,7 +21,14 @@ pub(super) fn names_managed(facts: &Facts, answers: &mut Answers) {
     }
     answers.each_of_site(Code::NamesManaged, facts, KIND, &facts.dns, |case, record| {
         let managed = *case.need("managed", &record.managed)?;
-        judge(managed, if managed { "a move can change it" } else { "no move can change it: no manifest and no code has it, or it points to neither region" })
+        judge(
+            managed,
+            if managed {
+                "a move can change it"
+            } else {
+                "no move can change it: no manifest and no code has it, or it points to neither region"
+            },
+        )
     });
 }
 

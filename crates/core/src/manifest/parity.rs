@@ -39,7 +39,6 @@ impl AddressRange {
         };
         differ >= u32::from(self.prefix)
     }
-
 }
 
 /// What is wrong with a text that is no range.
@@ -55,8 +54,7 @@ impl FromStr for AddressRange {
             text.split_once('/').ok_or(InvalidRange("the length of the prefix is missing"))?;
         let first: IpAddr = address.parse().map_err(|_| InvalidRange("not an IP address"))?;
         let width = if first.is_ipv4() { 32 } else { 128 };
-        let prefix: u8 =
-            prefix.parse().map_err(|_| InvalidRange("the length of the prefix is no number"))?;
+        let prefix: u8 = prefix.parse().map_err(|_| InvalidRange("the length of the prefix is no number"))?;
         if prefix > width {
             return Err(InvalidRange("the prefix is longer than the address"));
         }
@@ -134,15 +132,21 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert!(range("10.77.1.0/24").contains(ip("10.77.1.255")));
         assert!(!range("10.77.1.0/24").contains(ip("10.77.2.0")));
-        assert!(range("0.0.0.0/0").contains(ip("10.77.1.1")) && range("10.0.0.1/32").contains(ip("10.0.0.1")));
-        assert!(range("fd00:1::/32").contains(ip("fd00:1::5")) && !range("fd00:1::/32").contains(ip("fd00:2::5")));
+        assert!(
+            range("0.0.0.0/0").contains(ip("10.77.1.1")) && range("10.0.0.1/32").contains(ip("10.0.0.1"))
+        );
+        assert!(
+            range("fd00:1::/32").contains(ip("fd00:1::5")) && !range("fd00:1::/32").contains(ip("fd00:2::5"))
+        );
         assert!(!range("0.0.0.0/0").contains(ip("fd00::1")), "two families share nothing");
         assert!(range("10.77.1.0/24").contains(ip("::ffff:10.77.1.9")), "an IPv4 address, written as IPv6");
     }
 
     #[test]
     fn what_is_no_range_is_refused_and_the_rest_is_printed_as_it_was() {
-        for wrong in ["", "10.77.1.0", "10.77.1.0/33", "10.77.1.1/24", "10.77/16", "fd00::/129", "x/8", "10.0.0.0/-1"] {
+        for wrong in
+            ["", "10.77.1.0", "10.77.1.0/33", "10.77.1.1/24", "10.77/16", "fd00::/129", "x/8", "10.0.0.0/-1"]
+        {
             assert!(wrong.parse::<AddressRange>().is_err(), "{wrong:?}");
         }
         for right in ["10.77.1.0/24", "0.0.0.0/0", "10.0.0.1/32", "fd00::/8", "::/0"] {

@@ -113,7 +113,9 @@ fn asset_names(r: &mut Reader, facts: &AssetFacts) {
     ];
     let buckets: Vec<_> = facts.buckets.values().flatten().cloned().collect();
     groups.push((places(&buckets), "buckets have the name", "write the name that the other bucket has"));
-    for (named, what) in [(&facts.key_pairs, "key pairs have the name"), (&facts.secrets, "secrets have the name")] {
+    for (named, what) in
+        [(&facts.key_pairs, "key pairs have the name"), (&facts.secrets, "secrets have the name")]
+    {
         for names in named.values() {
             groups.push((places(names), what, "give each, in a region, a name of its own"));
         }

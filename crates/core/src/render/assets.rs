@@ -34,7 +34,8 @@ pub fn assets_text(items: &[Item]) -> String {
     for item in items {
         *sums.entry(item.protection).or_default() += 1;
     }
-    let sums: Vec<String> = sums.into_iter().map(|(how, count)| format!("{count} {}", how.as_str())).collect();
+    let sums: Vec<String> =
+        sums.into_iter().map(|(how, count)| format!("{count} {}", how.as_str())).collect();
     let of = if sums.is_empty() { String::new() } else { format!(": {}", sums.join(", ")) };
     let _ = writeln!(out, "{} assets{of}", items.len());
     out

@@ -107,7 +107,9 @@ fn connections(show_info: &str) -> Result<Connections, String> {
 fn allowed(answer: &str) -> Result<Trial, String> {
     let answer = answer.trim();
     if answer.contains("Permission denied") {
-        return Ok(Trial::Refused { why: "HAProxy says: permission denied; the socket needs `level admin`".to_owned() });
+        return Ok(Trial::Refused {
+            why: "HAProxy says: permission denied; the socket needs `level admin`".to_owned(),
+        });
     }
     if answer.to_ascii_lowercase().contains("no such") {
         return Ok(Trial::Granted);

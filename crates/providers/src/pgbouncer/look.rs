@@ -69,7 +69,8 @@ mod tests {
         let row = |cells: [(&str, &str); 2]| -> Row {
             cells.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
         };
-        let lists = [row([("list", "users"), ("items", "3")]), row([("list", "used_clients"), ("items", "24")])];
+        let lists =
+            [row([("list", "users"), ("items", "3")]), row([("list", "used_clients"), ("items", "24")])];
         assert_eq!(cell(&lists, ("list", "used_clients"), "items"), Ok(24));
         assert!(cell(&lists, ("list", "gone"), "items").is_err());
     }
