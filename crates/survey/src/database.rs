@@ -1,6 +1,6 @@
 //! A region's database cluster: its manager's word, its members' own, and what both regions say together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,18 +8,13 @@ use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
 use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
 use bascule_core::ports::Database as _;
-use bascule_providers::Trial;
 use bascule_providers::patroni::Settings;
 
-use crate::limit::{Provider, each};
-use crate::question::{self, Log};
+use crate::limit::Provider;
+use crate::member::{Answered, nobody, well};
+use crate::question;
 use crate::{Place, Seen, at, fact, now};
 
-/// Between two looks at where the log ends: a pace over less is noise, and the survey has other looks to wait for.
-const PACE: Duration = Duration::from_millis(300);
-
-/// What the system says where nobody listens (connect(2), `ECONNREFUSED`).
-const REFUSED: &str = "Connection refused";
 /// Longest wait for a standby to have what its primary had written when that was asked: a line across an ocean takes
 /// 0.2 s there and back. One that needs longer is behind, and then the age of its newest write says how far.
 const CAUGHT_UP: Duration = Duration::from_millis(500);
@@ -32,20 +27,6 @@ pub(crate) struct Looked {
     settings: Result<(SocketAddr, Settings), String>,
 }
 
-/// What one member answered.
-pub(crate) struct Answered {
-    pub name: MemberName,
-    pub at: SocketAddr,
-    pub told: Result<question::Member, String>,
-    /// Milliseconds that its clock is ahead for certain; negative if it is behind.
-    pub ahead_ms: Result<i64, String>,
-    pub rules: Result<Vec<String>, String>,
-    pub rights: Result<BTreeMap<String, bool>, String>,
-    pub log_in: Result<Trial, String>,
-    pub configure: Result<Trial, String>,
-    reaches_s: Result<u64, String>,
-}
-
 pub(crate) async fn look(place: &Place) -> Looked {
     let (limits, cluster) = (&place.limits, &place.parts.cluster);
     let observing = async { Ok(cluster.observe().await) };
@@ -55,103 +36,6 @@ pub(crate) async fn look(place: &Place) -> Looked {
     );
     let seen = seen.unwrap_or_else(|why| Observed::NotObserved { why });
     Looked { seen, settings }
-}
-
-pub(crate) async fn members(place: &Place) -> Vec<Answered> {
-    each(place.manifest().database.members.clone(), |member| {
-        let place = place.clone();
-        async move {
-            let (name, postgres) = (member.name.clone(), member.postgres);
-            let limits = &place.limits;
-            let configuring = place.parts.cluster.may_configure(&name);
-            let (answered, configure) = tokio::join!(
-                limits.look(Provider::Database, ask(&place, &name)),
-                limits.look(Provider::Database, configuring)
-            );
-            let mut answered = answered.unwrap_or_else(|why| silent(&name, postgres, &why));
-            (answered.at, answered.configure) = (postgres, configure);
-            answered
-        }
-    })
-    .await
-}
-
-fn silent(name: &MemberName, at: SocketAddr, why: &str) -> Answered {
-    let why = why.to_owned();
-    Answered {
-        name: name.clone(),
-        at,
-        told: Err(why.clone()),
-        ahead_ms: Err(why.clone()),
-        rules: Err(why.clone()),
-        rights: Err(why.clone()),
-        log_in: Err(why.clone()),
-        configure: Err(why.clone()),
-        reaches_s: Err(why),
-    }
-}
-
-/// All questions to one member, on one session; if that can't be made, none of the others is asked.
-async fn ask(place: &Place, name: &MemberName) -> Result<Answered, String> {
-    let cluster = &place.parts.cluster;
-    let member = place.manifest().database.members.iter().find(|member| &member.name == name);
-    let postgres = member.map(|member| member.postgres).ok_or("it is not in the manifest")?;
-    let log_in = cluster.may_log_in(name).await?;
-    if let Trial::Refused { why } = &log_in {
-        return Ok(Answered { log_in: Ok(log_in.clone()), ..silent(name, postgres, why) });
-    }
-    let told = cluster.ask(name, &question::member_sql()).await.and_then(|rows| question::json(&rows));
-    let before = now();
-    let clock = cluster.ask(name, question::CLOCK_SQL).await.and_then(|rows| question::json::<i64>(&rows));
-    let after = now();
-    let first = cluster.ask(name, question::LOG_SQL).await.and_then(|rows| Log::read(&rows));
-    let looked = tokio::time::Instant::now();
-    let rules = cluster.ask(name, question::RULES_SQL).await;
-    let rights = cluster.ask(name, question::RIGHTS_SQL).await.and_then(|rows| question::json(&rows));
-    tokio::time::sleep(PACE).await;
-    let later = cluster.ask(name, question::LOG_SQL).await.and_then(|rows| Log::read(&rows));
-    let between = looked.elapsed();
-    Ok(Answered {
-        name: name.clone(),
-        at: postgres,
-        told,
-        ahead_ms: clock.map(|clock| ahead_ms(clock, before.0, after.0)),
-        rules: rules
-            .map(|rows| rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()),
-        rights,
-        log_in: Ok(log_in),
-        configure: Err("it was not asked".to_owned()),
-        reaches_s: first.and_then(|first| later.map(|later| first.reaches_s(later, between))),
-    })
-}
-
-/// How far a clock is ahead at least: it was read at some time between the question and the answer.
-fn ahead_ms(clock: i64, before: u64, after: u64) -> i64 {
-    let (before, after) = (before.cast_signed(), after.cast_signed());
-    if clock > after {
-        clock - after
-    } else if clock < before {
-        clock - before
-    } else {
-        0
-    }
-}
-
-/// The largest of a region's clocks' differences. Members that did not answer are another check's matter, as long as
-/// one did.
-pub(crate) fn clock_skew(members: &[Answered]) -> Fact<i64> {
-    let seen = members.iter().filter_map(|m| Some((m, *m.ahead_ms.as_ref().ok()?)));
-    match seen.max_by_key(|(_, ahead)| ahead.unsigned_abs()) {
-        Some((member, ahead)) => Fact::seen(ahead, now(), at(format!("clock_timestamp() at {}", member.at))),
-        None => nobody(members, |m| m.ahead_ms.as_ref().err()),
-    }
-}
-
-/// Why none of the members said something.
-pub(crate) fn nobody<T>(members: &[Answered], why: fn(&Answered) -> Option<&String>) -> Fact<T> {
-    let asked: Vec<String> = members.iter().map(|m| m.at.to_string()).collect();
-    let why = members.iter().find_map(why).cloned().unwrap_or_else(|| "it has no members".to_owned());
-    Fact::not_observed(why, at(asked.join(", ")))
 }
 
 /// A region's database, from all that was asked of it.
@@ -235,8 +119,7 @@ fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, 
         .ok_or_else(|| format!("its leader {name} is not in the manifest"))
 }
 
-/// Members that the manager lists, and those that it should. Its list is as old as a member's last word, up to its `ttl`:
-/// one that is called well has to answer too.
+/// Members that the manager lists, and those that it should.
 fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Member>> {
     seen(place, looked, |observation| {
         let timeline = observation.members.iter().find(|m| m.leads).and_then(|m| m.timeline);
@@ -250,20 +133,6 @@ fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Mem
         };
         names.into_iter().map(member).collect()
     })
-}
-
-fn well(called_well: bool, own: Option<&Answered>, manager: Source) -> Fact<bool> {
-    match own {
-        Some(own) if called_well => match &own.told {
-            Ok(_) => Fact::seen(true, now(), manager),
-            Err(why) if why.contains(REFUSED) => {
-                Fact::seen(false, now(), at(format!("{why}, at {}", own.at)))
-            }
-            Err(why) => Fact::not_observed(why, at(own.at)),
-        },
-        // one that is not in the manifest can't be asked
-        Some(_) | None => Fact::seen(called_well, now(), manager),
-    }
 }
 
 /// A standby follows the other region while log comes in from there.
@@ -439,14 +308,10 @@ pub(crate) async fn catch_up(place: &Place, standby: &mut Seen) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    #[test]
-    fn a_clock_is_off_only_by_what_the_round_trip_does_not_explain() {
-        assert_eq!(ahead_ms(1_050, 1_000, 1_100), 0);
-        assert_eq!(ahead_ms(1_700, 1_000, 1_100), 600);
-        assert_eq!(ahead_ms(300, 1_000, 1_100), -700);
-    }
+    use super::*;
+    use crate::member::silent;
 
     fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
         let mut settings = Settings {
@@ -486,26 +351,6 @@ mod tests {
         };
         let at: SocketAddr = "10.77.1.11:8008".parse().expect("an address");
         Looked { seen: Observed::Seen { value, at: now() }, settings: Ok((at, settings)) }
-    }
-
-    #[test]
-    fn a_member_that_its_manager_still_calls_well_has_to_answer_itself() {
-        let answered = |told: Result<question::Member, &str>| Answered {
-            told: told.map_err(str::to_owned),
-            ..silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x")
-        };
-        let well = |called, told| well(called, Some(&answered(told)), at("/cluster"));
-        assert_eq!(well(true, Ok(said(true))).value(), Some(&true));
-        assert_eq!(
-            well(false, Ok(said(true))).value(),
-            Some(&false),
-            "it may wait for a log that never comes"
-        );
-        assert_eq!(
-            well(true, Err("10.77.1.11:5432: Connection refused (os error 111)")).value(),
-            Some(&false)
-        );
-        assert_eq!(well(true, Err("no answer within 1000 ms")).value(), None);
     }
 
     fn said(rewindable: bool) -> question::Member {

@@ -11,6 +11,7 @@ mod balancer;
 mod control;
 mod database;
 mod limit;
+mod member;
 mod names;
 mod network;
 mod parameters;
@@ -163,13 +164,13 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
 struct Seen {
     region: Region,
     cluster: database::Looked,
-    members: Vec<database::Answered>,
+    members: Vec<member::Answered>,
 }
 
 async fn look(place: &Place) -> Seen {
     let (cluster, members, compute, balancer, pool, secrets, keys) = tokio::join!(
         database::look(place),
-        database::members(place),
+        member::members(place),
         application::compute(place),
         balancer::look(place),
         network::pool(place),
@@ -191,7 +192,7 @@ async fn look(place: &Place) -> Seen {
         network: network::network(place, &members, &balancer, &pool),
         secrets,
         permissions: permission::permissions(place, &members, &balancer, &pool),
-        clock_skew_ms: database::clock_skew(&members),
+        clock_skew_ms: member::clock_skew(&members),
     };
     Seen { region, cluster, members }
 }

@@ -8,8 +8,8 @@ use bascule_core::manifest::Region;
 use bascule_providers::Trial;
 use sha2::{Digest as _, Sha256};
 
-use crate::database::{Answered, nobody};
 use crate::limit::Provider;
+use crate::member::{Answered, nobody};
 use crate::{Place, at, balancer, now};
 
 /// A pool as it was seen.

@@ -7,7 +7,7 @@ use bascule_core::facts::{Fact, Region};
 use bascule_core::manifest::Manifest;
 use bascule_core::observation::Observed;
 
-use crate::database::{Answered, nobody};
+use crate::member::{Answered, nobody};
 use crate::network::digest;
 use crate::{at, now};
 

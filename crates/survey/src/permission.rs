@@ -9,8 +9,8 @@ use bascule_core::facts::{Fact, Permissions};
 use bascule_core::observation::Observed;
 use bascule_providers::Trial;
 
-use crate::database::Answered;
 use crate::limit::Provider;
+use crate::member::Answered;
 use crate::network::Pool;
 use crate::{Place, Scene, at, balancer, now};
 
