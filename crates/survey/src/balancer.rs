@@ -15,6 +15,9 @@ use crate::{Place, at, fact};
 /// The statuses that pass unless a check says otherwise (HAProxy 2.6 configuration manual, `option httpchk`).
 const PASSES: (u16, u16) = (200, 399);
 
+/// Statuses from here on say that the server is not well (RFC 9110, section 15.6).
+const UNWELL: u16 = 500;
+
 /// A load balancer as it was seen.
 pub(crate) struct Looked {
     attached: Result<Vec<LookedAt>, String>,
@@ -47,10 +50,7 @@ pub(crate) fn listing(place: &Place, looked: &Looked, group: &str) -> LoadBalanc
         listeners: looked.listeners.clone(),
         serves: fact(serving.clone().map(|_| group.to_owned()), from()),
         targets: fact(serving.clone().map(|servers| targets(&servers)), from()),
-        health_check: match serving {
-            Ok(servers) => Fact::seen(health_check(place, &servers), crate::now(), from()),
-            Err(why) => Fact::not_observed(why, from()),
-        },
+        health_check: fact(serving.and_then(|servers| health_check(place, &servers)), from()),
     }
 }
 
@@ -64,27 +64,40 @@ fn targets(servers: &[&LookedAt]) -> Targets {
     Targets { attached: distinct(false), healthy: distinct(true) }
 }
 
-/// What the load balancer itself asks and was answered last. One instance that passes shows that the check can.
-fn health_check(place: &Place, servers: &[&LookedAt]) -> Option<HealthCheck> {
-    let asked: Vec<&&LookedAt> = servers.iter().filter(|server| server.http).collect();
-    let backend = &asked.first()?.backend;
-    let passes = |status: u16| (PASSES.0..=PASSES.1).contains(&status);
-    let answers: Vec<(u16, &LookedAt)> = asked.iter().filter_map(|s| Some((s.answered?, **s))).collect();
-    let telling = answers.iter().find(|(status, _)| passes(*status)).or(answers.first());
-    let admin = place.manifest().load_balancer.admin;
-    let answers = match telling {
-        Some((status, server)) => {
-            Fact::seen(*status, crate::now(), at(format!("the check of {} by {admin}", server.name)))
-        }
-        None => {
-            Fact::not_observed("no instance has answered a check yet", at(format!("show stat at {admin}")))
-        }
+/// What the load balancer itself asks and was answered last; none if it asks nothing by HTTP.
+///
+/// # Errors
+/// Why nobody can tell what it asks.
+fn health_check(place: &Place, servers: &[&LookedAt]) -> Result<Option<HealthCheck>, String> {
+    let asked: Vec<&LookedAt> = servers.iter().copied().filter(|server| server.http == Some(true)).collect();
+    let Some(first) = asked.first() else {
+        return match servers.iter().find(|server| server.http.is_none()) {
+            Some(server) => Err(format!("its check can't connect to {}, so nothing shows what it asks", server.name)),
+            None => Ok(None),
+        };
     };
-    Some(HealthCheck {
-        path: format!("the check of backend {backend}"),
+    let admin = place.manifest().load_balancer.admin;
+    let answers = match telling(&asked) {
+        Ok((status, name)) => Fact::seen(status, crate::now(), at(format!("the check of {name} by {admin}"))),
+        Err(why) => Fact::not_observed(why, at(format!("show stat at {admin}"))),
+    };
+    Ok(Some(HealthCheck {
+        path: format!("the check of backend {}", first.backend),
         passes_from: PASSES.0,
         passes_to: PASSES.1,
         answers,
+    }))
+}
+
+/// The answer that tells whether the check can pass: one that passes shows that it can; one that asks for a login, or
+/// says that there is nothing, that it can't. An instance that says that it is not well does what a check is for.
+fn telling<'a>(asked: &[&'a LookedAt]) -> Result<(u16, &'a str), String> {
+    let answers = || asked.iter().filter_map(|server| Some((server.answered?, server.name.as_str())));
+    let passes = |status: u16| (PASSES.0..=PASSES.1).contains(&status);
+    let found = answers().find(|(status, _)| passes(*status)).or(answers().find(|(status, _)| *status < UNWELL));
+    found.ok_or_else(|| match answers().next() {
+        Some((status, name)) => format!("no instance is well now ({name} answers {status}), so none shows that it can pass"),
+        None => "no instance has answered it".to_owned(),
     })
 }
 
@@ -127,7 +140,20 @@ mod tests {
     fn server(address: &str, up: bool) -> LookedAt {
         let answered = up.then_some(200);
         let (backend, name) = ("web".to_owned(), address.to_owned());
-        LookedAt { backend, name, address: address.to_owned(), up, http: true, answered }
+        LookedAt { backend, name, address: address.to_owned(), up, http: Some(true), answered }
+    }
+
+    #[test]
+    fn only_a_refusal_shows_that_a_check_can_not_pass() {
+        let tells = |answers: &[Option<u16>]| {
+            let all: Vec<LookedAt> =
+                answers.iter().map(|answered| LookedAt { answered: *answered, ..server("a:1", false) }).collect();
+            telling(&all.iter().collect::<Vec<_>>()).map(|(status, _)| status)
+        };
+        assert_eq!(tells(&[Some(503), Some(401), Some(200)]), Ok(200));
+        assert_eq!(tells(&[Some(503), Some(401)]), Ok(401));
+        assert!(tells(&[Some(503), None]).is_err_and(|why| why.contains("503")), "it may pass when they are well");
+        assert!(tells(&[None]).is_err());
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) fn member_sql() -> String {
     format!(
         "SELECT json_build_object(
             'version', current_setting('server_version'),
-            'parameters', (SELECT json_object_agg(lower(name), setting) FROM pg_settings
+            'parameters', (SELECT json_object_agg(lower(name), current_setting(name)) FROM pg_settings
                 WHERE lower(name) IN ({})),
             'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE NOT temporary),
             'rewindable', current_setting('wal_log_hints') = 'on' OR current_setting('data_checksums') = 'on',

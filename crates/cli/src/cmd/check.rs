@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bascule_core::check::{self, Answer, Checked, Code};
-use bascule_core::facts::Facts;
+use bascule_core::facts::{Facts, Region, Source};
 use bascule_core::render::{self, Held};
 use clap::Args as ClapArgs;
 
@@ -106,7 +106,26 @@ fn report(facts: &Facts, args: &Args) -> anyhow::Result<ExitCode> {
         render::checks_text(&checked, if args.all { Held::Listed } else { Held::Counted })
     };
     print(&text);
+    for region in facts.regions().into_iter().filter(|region| is_silent(region)) {
+        eprintln!(
+            "warning: nothing of {name} answers: what is unknown of it follows from that; see `bascule status`",
+            name = region.name
+        );
+    }
     Ok(verdict(&checked))
+}
+
+/// Whether neither its databases, nor its load balancers, nor its instances answered.
+fn is_silent(region: &Region) -> bool {
+    let databases = region.database.value().into_iter().flat_map(|all| all.values());
+    let balancers = region.load_balancer.value().into_iter().flat_map(|all| all.values());
+    let groups = region.compute.value().into_iter().flat_map(|all| all.values());
+    let mut instances = groups.filter_map(|group| group.instances.value()).flatten().peekable();
+    // papers have instances that nobody asked
+    instances.peek().is_some_and(|first| matches!(first.alive.from, Source::Address(_)))
+        && databases.into_iter().all(|database| database.members.value().is_none())
+        && balancers.into_iter().all(|balancer| balancer.targets.value().is_none())
+        && instances.all(|instance| instance.alive.value().is_none())
 }
 
 fn verdict(checked: &[Checked]) -> ExitCode {

@@ -81,11 +81,11 @@ fn broken_settings(site: &Looking) {
     site.patroni(EAST, r#"{"pause": null, "slots": null}"#);
     site.finds(&[], &[]);
 
-    let leader = site.lab.with_role(WEST, "standby leader").unwrap();
+    let leader = site.lab.with_role(WEST, "standby_leader").unwrap();
     site.superuser(WEST, &leader, "ALTER SYSTEM SET wal_keep_size = '32MB'");
     site.superuser(WEST, &leader, "SELECT pg_reload_conf()");
     let said = site.finds(&["BSC-C024"], &[]);
-    assert!(said.out.contains("wal_keep_size = 96"), "it names what differs: {}", said.out);
+    assert!(said.out.contains("us-west-1: wal_keep_size = "), "it names what differs: {}", said.out);
     site.superuser(WEST, &leader, "ALTER SYSTEM RESET wal_keep_size");
     site.superuser(WEST, &leader, "SELECT pg_reload_conf()");
     site.finds(&[], &[]);
@@ -118,7 +118,7 @@ fn a_secret_that_differs(site: &Looking) {
 }
 
 fn a_right_that_was_taken(site: &Looking) {
-    let primary = site.lab.with_role(EAST, "primary").unwrap();
+    let primary = site.lab.with_role(EAST, "leader").unwrap();
     site.superuser(EAST, &primary, "ALTER ROLE bascule NOSUPERUSER REPLICATION");
     let said = site.until("the right is missed", |seen| seen.fails.contains("BSC-C047"));
     let others: Vec<_> = said.fails.iter().filter(|code| *code != "BSC-C047").collect();
@@ -134,6 +134,7 @@ fn a_region_that_is_gone(site: &Looking) {
     let took = begun.elapsed();
     assert!(took < SOON, "{took:?}");
     assert!(said.out.contains("not observed"), "{}", said.out);
+    assert!(said.err.contains("warning: nothing of us-west-1 answers"), "{}", said.err);
     let one = site.bascule(&["check", "--only", "BSC-C019", "--json"]);
     assert_eq!(one.code, Some(8), "it is not known of the region that is gone: {}", one.out);
     let answers: Vec<String> = one.json()["checks"]

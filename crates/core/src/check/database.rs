@@ -138,7 +138,12 @@ fn equal<T: Told + PartialEq>(
             let left = case.need(&format!("{} {what}", here.name), pick(home));
             let right = case.need(&format!("{} {what}", there.name), pick(away));
             let (left, right) = (left?, right?);
-            judge(left == right, format!("{what}: {} and {}", left.told(), right.told()))
+            let words = if left == right {
+                format!("both regions: {}", left.told())
+            } else {
+                format!("{}: {}; {}: {}", here.name, left.told(), there.name, right.told())
+            };
+            judge(left == right, words)
         },
     );
 }

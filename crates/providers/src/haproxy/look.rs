@@ -9,6 +9,9 @@ use crate::Trial;
 /// A backend and a server that are not there: whoever may not cut sessions is told so before they are looked up.
 const NOWHERE: &str = "shutdown sessions server bascule_permission/none";
 
+/// What a status can be (RFC 9110, section 15); a question that was not answered in time has the status 0.
+const STATUSES: std::ops::RangeInclusive<u16> = 100..=599;
+
 /// A server as the load balancer sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookedAt {
@@ -20,8 +23,9 @@ pub struct LookedAt {
     pub address: String,
     /// Whether its checks call it up.
     pub up: bool,
-    /// Whether it is checked by a question of HTTP: none if it is not checked at all, or by a connection alone.
-    pub http: bool,
+    /// Whether it is checked by a question of HTTP, and not at all or by a connection alone; none while no connection
+    /// can be made, which does not tell what would be asked on it.
+    pub http: Option<bool>,
     /// The status that the last such question was answered.
     pub answered: Option<u16>,
 }
@@ -86,9 +90,12 @@ fn servers(show_stat: &str) -> Result<Vec<LookedAt>, String> {
             name: cell(name).to_owned(),
             address: cell(address).to_owned(),
             up: cell(status).starts_with("UP"),
-            http: check.starts_with("L7"),
-            // 0 where the check ended without an answer
-            answered: cell(code).parse().ok().filter(|code| *code >= 100 && check.starts_with("L7")),
+            http: match check {
+                "" | "L4OK" => Some(false),
+                _ if check.starts_with("L7") => Some(true),
+                _ => None,
+            },
+            answered: cell(code).parse().ok().filter(|status| STATUSES.contains(status)),
         }
     };
     Ok(lines.map(read).collect())
@@ -126,13 +133,14 @@ mod tests {
         let text = "# pxname,svname,status,check_status,check_code,addr,\n\
             web,app1,UP,L7OK,200,10.77.1.31:8080,\nweb,app2,DOWN,* L7STS,401,10.77.1.32:8080,\n\
             db_remote,west,no check,,,10.77.2.20:5433,\ndb,db1,DOWN,L4CON,,10.77.1.11:5432,\n\
-            web,app3,UP,L7TOUT,0,10.77.1.33:8080,\n";
+            web,app3,UP,L7TOUT,0,10.77.1.33:8080,\ndb,db2,UP,L4OK,,10.77.1.12:5432,\n";
         let seen = servers(text).unwrap();
-        assert_eq!((seen[0].up, seen[0].http, seen[0].answered), (true, true, Some(200)));
-        assert_eq!((seen[1].up, seen[1].http, seen[1].answered), (false, true, Some(401)));
-        assert_eq!((seen[2].up, seen[2].http, seen[2].answered), (false, false, None));
-        assert_eq!((seen[4].http, seen[4].answered), (true, None), "it did not answer in time");
-        assert_eq!((seen[3].http, seen[3].address.as_str()), (false, "10.77.1.11:5432"));
+        assert_eq!((seen[0].up, seen[0].http, seen[0].answered), (true, Some(true), Some(200)));
+        assert_eq!((seen[1].up, seen[1].http, seen[1].answered), (false, Some(true), Some(401)));
+        assert_eq!((seen[2].up, seen[2].http, seen[2].answered), (false, Some(false), None));
+        assert_eq!((seen[3].http, seen[3].address.as_str()), (None, "10.77.1.11:5432"));
+        assert_eq!((seen[4].http, seen[4].answered), (Some(true), None), "0 is no status");
+        assert_eq!(seen[5].http, Some(false), "a connection alone");
         assert!(servers("nonsense").is_err() && servers("# pxname,svname\n").is_err());
     }
 
