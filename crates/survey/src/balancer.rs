@@ -72,7 +72,9 @@ fn health_check(place: &Place, servers: &[&LookedAt]) -> Result<Option<HealthChe
     let asked: Vec<&LookedAt> = servers.iter().copied().filter(|server| server.http == Some(true)).collect();
     let Some(first) = asked.first() else {
         return match servers.iter().find(|server| server.http.is_none()) {
-            Some(server) => Err(format!("its check can't connect to {}, so nothing shows what it asks", server.name)),
+            Some(server) => {
+                Err(format!("its check can't connect to {}, so nothing shows what it asks", server.name))
+            }
             None => Ok(None),
         };
     };
@@ -94,9 +96,12 @@ fn health_check(place: &Place, servers: &[&LookedAt]) -> Result<Option<HealthChe
 fn telling<'a>(asked: &[&'a LookedAt]) -> Result<(u16, &'a str), String> {
     let answers = || asked.iter().filter_map(|server| Some((server.answered?, server.name.as_str())));
     let passes = |status: u16| (PASSES.0..=PASSES.1).contains(&status);
-    let found = answers().find(|(status, _)| passes(*status)).or(answers().find(|(status, _)| *status < UNWELL));
+    let found =
+        answers().find(|(status, _)| passes(*status)).or(answers().find(|(status, _)| *status < UNWELL));
     found.ok_or_else(|| match answers().next() {
-        Some((status, name)) => format!("no instance is well now ({name} answers {status}), so none shows that it can pass"),
+        Some((status, name)) => {
+            format!("no instance is well now ({name} answers {status}), so none shows that it can pass")
+        }
         None => "no instance has answered it".to_owned(),
     })
 }
@@ -146,13 +151,18 @@ mod tests {
     #[test]
     fn only_a_refusal_shows_that_a_check_can_not_pass() {
         let tells = |answers: &[Option<u16>]| {
-            let all: Vec<LookedAt> =
-                answers.iter().map(|answered| LookedAt { answered: *answered, ..server("a:1", false) }).collect();
+            let all: Vec<LookedAt> = answers
+                .iter()
+                .map(|answered| LookedAt { answered: *answered, ..server("a:1", false) })
+                .collect();
             telling(&all.iter().collect::<Vec<_>>()).map(|(status, _)| status)
         };
         assert_eq!(tells(&[Some(503), Some(401), Some(200)]), Ok(200));
         assert_eq!(tells(&[Some(503), Some(401)]), Ok(401));
-        assert!(tells(&[Some(503), None]).is_err_and(|why| why.contains("503")), "it may pass when they are well");
+        assert!(
+            tells(&[Some(503), None]).is_err_and(|why| why.contains("503")),
+            "it may pass when they are well"
+        );
         assert!(tells(&[None]).is_err());
     }
 
