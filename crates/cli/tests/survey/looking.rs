@@ -106,6 +106,14 @@ impl Looking {
         names.filter(|name| name.starts_with(region) && name.contains(what)).min().unwrap().to_owned()
     }
 
+    /// The address of a database node, as the manifest has it.
+    fn address(&self, member: &str, port: &str) -> String {
+        let text = std::fs::read_to_string(self.lab.dir.join("bascule.toml")).unwrap();
+        let (_, node) = text.split_once(&format!("name = \"{member}\"\n")).unwrap();
+        let (_, address) = node.split_once(&format!("{port} = \"")).unwrap();
+        address.split(':').next().unwrap().to_owned()
+    }
+
     fn secret(&self, name: &str) -> String {
         std::fs::read_to_string(self.lab.dir.join("secrets").join(name)).unwrap().trim().to_owned()
     }
@@ -113,7 +121,7 @@ impl Looking {
     /// Change the settings of a region's cluster.
     #[track_caller]
     pub fn patroni(&self, region: &str, change: &str) {
-        let net = if region == "us-east-2" { "10.77.1.11" } else { "10.77.2.11" };
+        let net = self.address(&format!("{region}-db1"), "patroni");
         let (login, url) =
             (format!("bascule:{}", self.secret("patroni_rest")), format!("http://{net}:8008/config"));
         self.lab.at("clients", &["curl", "-sSf", "-X", "PATCH", "-u", &login, "-d", change, &url]).unwrap();
@@ -122,7 +130,7 @@ impl Looking {
     /// SQL of the superuser at a member.
     #[track_caller]
     pub fn superuser(&self, region: &str, member: &str, sql: &str) -> String {
-        let host = format!("{}.{region}.events.test", member.trim_start_matches(&format!("{region}-")));
+        let host = self.address(member, "postgres");
         let password = format!("PGPASSWORD={}", self.secret("superuser"));
         let psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", &host, "-U", "postgres", "-c", sql];
         self.lab
