@@ -159,7 +159,8 @@ async fn a_connection_is_not_used_past_its_lifetime() {
     let sql = "SELECT pg_backend_pid()";
     let lifetimes = [(Duration::from_secs(3600), true), (Duration::from_nanos(1), false)];
     for (lifetime, same) in lifetimes {
-        let database = Database::new(&config, lifetime, System::new("127.0.0.1"), Metrics::new()).unwrap();
+        let database =
+            Database::new(&config, lifetime, System::new("127.0.0.1"), Metrics::new("127.0.0.1")).unwrap();
         let backend = async || {
             let rows = database.rows(Repeat::Read, Deadline::after(REQUEST), sql, &[]).await.unwrap();
             rows[0].get::<_, i32>(0)

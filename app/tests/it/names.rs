@@ -246,7 +246,8 @@ async fn a_planned_move_fails_nothing() {
 async fn an_answer_within_the_grace_counts_and_frees_no_place_twice() {
     let regions = Regions::start().await;
     let config = config("db.events.test", regions.old.port, 1);
-    let database = Database::new(&config, MAX_LIFETIME, regions.name.clone(), Metrics::new()).unwrap();
+    let database =
+        Database::new(&config, MAX_LIFETIME, regions.name.clone(), Metrics::new("db.events.test")).unwrap();
     // Ends after the move was noticed, and before the grace that begins then is over.
     const SLEEP: &str = "SELECT pg_sleep(0.4)";
     const { assert!(LOOK_UP_INTERVAL.as_millis() < 400 && GRACE.as_millis() > 400) };

@@ -26,10 +26,26 @@ pub(crate) async fn compute(place: &Place) -> Looked {
     })
     .await;
     let host = database_host(&seen);
+    let asked: Vec<SocketAddr> = seen.iter().map(|(address, _)| *address).collect();
+    let from = at(format!("{}, and /healthz of {}", place.scene.site.file, told(&asked)));
     let instances = seen.into_iter().map(|(address, seen)| instance(place, address, seen)).collect();
     // which keys open a host is not asked of it: `authorized_keys` says it of the pair
     let keys = place.scene.unsaid("hosts are not asked for their keys");
-    Looked { group: Compute { instances: place.scene.said(instances), keys }, database_host: host }
+    Looked {
+        group: Compute { instances: Fact::seen(instances, crate::now(), from), keys },
+        database_host: host,
+    }
+}
+
+/// Addresses that are named where instances were asked; more of them tell nobody more.
+const TOLD_MAX: usize = 3;
+
+fn told(asked: &[SocketAddr]) -> String {
+    let names: Vec<String> = asked.iter().take(TOLD_MAX).map(ToString::to_string).collect();
+    match asked.len().saturating_sub(TOLD_MAX) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instance, String>) -> Instance {
