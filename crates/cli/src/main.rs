@@ -3,6 +3,7 @@
 mod cmd;
 mod exit;
 mod papers;
+mod past;
 mod render;
 mod site;
 mod wiring;

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use bascule_core::check::check;
 use bascule_core::inventory::inventory;
-use bascule_core::render::{Sheet, document_markdown};
+use bascule_core::render::{Failback, Sheet, document_markdown};
 use bascule_core::time::Timestamp;
 use bascule_import::{Papers, facts, markdown, site, terraform};
 use serde::{Deserialize, Serialize};
@@ -130,12 +130,13 @@ fn one_run(assets: usize) -> Result<(), Box<dyn Error>> {
 
     let begun_document = spent_ms()?;
     let items = inventory(&known);
-    let plan = Err("papers make no plan");
     let written = document_markdown(&Sheet {
         facts: &known,
         items: &items,
         checked: &checked,
-        plan,
+        failover: Err("papers make no plan"),
+        switchover: Err("papers make no plan"),
+        failback: Failback::default(),
         rehearsal: None,
         at,
     });

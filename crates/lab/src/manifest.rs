@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bascule_core::facts::Place as Where;
 use bascule_core::id::{DnsName, RegionName};
 use bascule_core::manifest::{
-    Automatic, Compute, Database, FrontDoor, HttpUrl, Impaired, Keeper, Lab, LoadBalancer, Manifest,
-    MaxDataLoss, Member, Mode, NameRecord, Names, Objective, Pool, Region, RegionDatabase, RegionPool,
-    Scheme, Store, Target, TsigAlgorithm, Witness,
+    AccessKey, Automatic, Compute, Database, FrontDoor, HttpUrl, Impaired, Keeper, KeyPair, Lab,
+    LoadBalancer, Manifest, MaxDataLoss, Member, Mode, Monitoring, NameRecord, Names, ObjectStorage,
+    Objective, Pool, PublicHalf, Region, RegionDatabase, RegionPool, Repository, Scheme, Store, Target,
+    TsigAlgorithm, Witness,
 };
 
+use crate::assets::{AUTHORIZED_KEYS, Assets, REPOSITORY};
 use crate::layout;
-use crate::plan::{Host, LabMode, LabPlan, Region as Hosts, Secret};
+use crate::plan::{Host, LabMode, LabPlan, Place, Region as Hosts, Secret};
 
 /// Name of the manifest in the lab's folder.
 pub const FILE: &str = "bascule.toml";
@@ -26,6 +29,9 @@ const OBJECTIVE: Objective = Objective {
     rto: Duration::from_secs(60),
     max_pause: Duration::from_secs(5),
 };
+
+/// Who answers for moves of a lab that is a whole site.
+const OWNER: &str = "whoever started the lab";
 
 /// The site that the lab is.
 ///
@@ -40,6 +46,7 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
     Ok(Manifest {
         site: "events".parse()?,
         home,
+        owner: plan.assets.is_some().then(|| OWNER.to_owned()),
         objective: OBJECTIVE,
         store: store(plan)?,
         front_door: FrontDoor {
@@ -62,6 +69,8 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
         regions,
         automatic: automatic(plan),
         witness: plan.witness.prober.as_ref().map(|host| Witness { address: at(host, plan.ports.keeper) }),
+        monitoring: monitoring(plan)?,
+        repositories: repositories(plan)?,
         lab: Some(Lab { name: plan.name.clone() }),
     })
 }
@@ -71,11 +80,7 @@ fn store(plan: &LabPlan) -> anyhow::Result<Store> {
     if plan.mode == LabMode::Manual {
         return Ok(Store::Sqlite { path: PathBuf::from("bascule.db") });
     }
-    let endpoint = |host: &Host| {
-        let name: DnsName = host.address.to_string().parse()?;
-        anyhow::Ok(HttpUrl { scheme: Scheme::Http, host: name, port: Some(plan.ports.etcd) })
-    };
-    let endpoints = plan.stores().map(endpoint).collect::<anyhow::Result<_>>()?;
+    let endpoints = plan.stores().map(|host| http(host, plan.ports.etcd)).collect::<anyhow::Result<_>>()?;
     Ok(Store::Etcd { endpoints, user: None, tls: None })
 }
 
@@ -145,7 +150,69 @@ fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
         pool: RegionPool { address: IpAddr::V4(hosts.pool.address), admin: at(&hosts.pool, ports.postgres) },
         compute: Compute { instances: hosts.apps.iter().map(|app| at(app, ports.app)).collect() },
         keepers: keepers(plan, hosts)?,
+        object_storage: plan
+            .assets
+            .as_ref()
+            .map(|assets| buckets(assets, hosts))
+            .transpose()?
+            .unwrap_or_default(),
+        key_pairs: plan.assets.as_ref().map(|assets| key_pairs(assets, hosts)).unwrap_or_default(),
     })
+}
+
+fn monitoring(plan: &LabPlan) -> anyhow::Result<Vec<Monitoring>> {
+    let Some(assets) = &plan.assets else { return Ok(Vec::new()) };
+    let monitor = |(place, region): (&Place, &crate::assets::RegionAssets)| {
+        Ok(Monitoring {
+            name: "prometheus".to_owned(),
+            url: http(&region.monitor, assets.ports.monitor)?,
+            place: Some(Where::Region(place.name().parse()?)),
+        })
+    };
+    assets.regions.iter().map(monitor).collect()
+}
+
+/// The source, and each mirror. Every copy has the manifest, by the name that it has in the lab's folder.
+fn repositories(plan: &LabPlan) -> anyhow::Result<Vec<Repository>> {
+    let Some(assets) = &plan.assets else { return Ok(Vec::new()) };
+    let copy = |host: &Host, place| Repository {
+        name: REPOSITORY.to_owned(),
+        url: assets.repository_url(host),
+        place,
+        manifest: Some(FILE.to_owned()),
+    };
+    let mut copies = vec![copy(&assets.repository, Where::Elsewhere("a third site".to_owned()))];
+    for (place, region) in &assets.regions {
+        if let Some(mirror) = &region.mirror {
+            copies.push(copy(mirror, Where::Region(place.name().parse()?)));
+        }
+    }
+    Ok(copies)
+}
+
+fn buckets(assets: &Assets, hosts: &Hosts) -> anyhow::Result<Vec<ObjectStorage>> {
+    let Some((own, peer)) = assets.of(hosts) else { return Ok(Vec::new()) };
+    Ok(vec![ObjectStorage {
+        name: own.bucket.clone(),
+        endpoint: http(&own.storage, assets.ports.s3)?,
+        access_key: AccessKey::Id(assets.access_key.clone()),
+        secret_key_file: secret(Secret::Storage),
+        replicated_to: Some(peer.bucket.clone()),
+    }])
+}
+
+/// Public halves are on the application's hosts, whose folders are in the lab's `data`.
+fn key_pairs(assets: &Assets, hosts: &Hosts) -> Vec<KeyPair> {
+    let list = |app: &Host| PathBuf::from("data").join(&app.name).join(AUTHORIZED_KEYS);
+    let pair = |pair: &crate::assets::KeyPair| KeyPair {
+        name: pair.name.clone(),
+        public: PublicHalf::AuthorizedKeys(hosts.apps.iter().map(list).collect()),
+    };
+    assets.key_pairs.iter().map(pair).collect()
+}
+
+fn http(host: &Host, port: u16) -> anyhow::Result<HttpUrl> {
+    Ok(HttpUrl { scheme: Scheme::Http, host: host.address.to_string().parse()?, port: Some(port) })
 }
 
 fn region_name(hosts: &Hosts) -> anyhow::Result<RegionName> {
@@ -170,5 +237,18 @@ mod tests {
         let plan = LabPlan::new("lab", std::path::Path::new("/somewhere"));
         let written = manifest(&plan).unwrap();
         assert_eq!(Manifest::parse(&written.to_toml()).unwrap(), written);
+        assert_eq!((written.owner, written.monitoring), (None, vec![]));
+    }
+
+    #[test]
+    fn a_whole_labs_manifest_names_its_assets_and_reads_back_as_itself() {
+        let dir = std::path::Path::new("/somewhere");
+        let plan = LabPlan { assets: Some(Assets::new(dir)), ..LabPlan::new("lab", dir) };
+        let written = manifest(&plan).unwrap();
+        assert_eq!(Manifest::parse(&written.to_toml()).unwrap(), written);
+        assert_eq!((written.monitoring.len(), written.repositories.len()), (2, 2));
+        for region in written.regions.values() {
+            assert_eq!((region.object_storage.len(), region.key_pairs.len()), (1, 2));
+        }
     }
 }

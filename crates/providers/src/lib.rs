@@ -6,11 +6,16 @@
 pub mod dns;
 pub mod front_door;
 pub mod haproxy;
+pub mod key_pair;
 pub mod patroni;
 pub mod permit;
 pub mod pgbouncer;
+pub mod prometheus;
+pub mod repository;
 mod secret;
 mod sql;
+pub mod storage;
+mod web;
 
 pub use secret::Secret;
 

@@ -3,6 +3,7 @@
 mod bench;
 mod by_hand;
 mod demo;
+mod document;
 mod drill;
 mod explain;
 mod gates;
@@ -67,6 +68,8 @@ pub enum Command {
     Lab(lab::Args),
     /// Read a disaster-recovery document and Terraform: what is wrong, where they differ, and a manifest from both
     Import(import::Args),
+    /// Write the disaster-recovery document from what is seen, or say whether a committed one still matches
+    Document(document::Args),
     /// The whole story on a new lab: there and back, loss, failover, reinstate
     Demo(demo::Args),
     /// Break a lab that moves by itself, again and again under load, and judge each time
@@ -86,6 +89,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Document(args) => on_site(manifest, |site| document::run(site, &args)),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
         Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
         Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),

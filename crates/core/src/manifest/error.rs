@@ -108,6 +108,16 @@ error_codes! {
     RtoBelowClaim = "BSC-M033", "rto is shorter than a failover";
     /// Not a size.
     InvalidSize = "BSC-M034", "not a size";
+    /// Not the address of something that answers HTTP.
+    InvalidService = "BSC-M035", "not the address of a service";
+    /// Not something that git can be asked for.
+    InvalidRepository = "BSC-M036", "not a repository's URL";
+    /// Two keys of which one is meant.
+    TwoForOne = "BSC-M037", "two keys for one thing";
+    /// Replication into a bucket that the other region does not have.
+    UnknownBucket = "BSC-M038", "replicated to no bucket of the other region";
+    /// Two assets of the same name.
+    DuplicateAsset = "BSC-M039", "two assets of the same name";
 }
 
 impl fmt::Display for ErrorCode {

@@ -5,17 +5,20 @@
 //! in one pass. It opens no file: paths stay as they are written, relative to the manifest's folder,
 //! and what they hold is checked by whoever opens them.
 
+mod assets;
 mod automatic;
 mod error;
 mod reader;
 mod rules;
 mod sections;
 mod store;
+mod url;
 mod value;
 mod write;
 
+pub use assets::{AccessKey, KeyPair, Monitoring, ObjectStorage, PublicHalf, Repository};
 pub use error::{Also, ErrorCode, ManifestError, ManifestErrors};
-pub use value::{HttpUrl, Scheme};
+pub use url::{HttpUrl, Scheme};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +40,8 @@ pub struct Manifest {
     pub site: SiteName,
     /// The region that is active when the site is founded.
     pub home: RegionName,
+    /// Who answers for a move, if it is said.
+    pub owner: Option<String>,
     /// What may be lost, and for how long.
     pub objective: Objective,
     /// Where tenure and journals are kept.
@@ -55,6 +60,10 @@ pub struct Manifest {
     pub automatic: Option<Automatic>,
     /// The third place, which looks at both regions; always there if there is `automatic`.
     pub witness: Option<Witness>,
+    /// What watches the site.
+    pub monitoring: Vec<Monitoring>,
+    /// The copies of the repository of the code that creates it.
+    pub repositories: Vec<Repository>,
     /// The lab the site runs in; none outside a lab.
     pub lab: Option<Lab>,
 }
@@ -377,6 +386,10 @@ pub struct Region {
     pub compute: Compute,
     /// Its keepers: two where the site moves by itself, so that the death of one is no outage.
     pub keepers: Vec<Keeper>,
+    /// Its buckets.
+    pub object_storage: Vec<ObjectStorage>,
+    /// Its key pairs.
+    pub key_pairs: Vec<KeyPair>,
 }
 
 /// A region's database cluster.

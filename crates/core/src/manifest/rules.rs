@@ -12,11 +12,13 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::Target;
+use super::assets::{self, AssetFacts};
 use super::automatic::{self, AutomaticFacts};
 use super::error::ErrorCode;
 use super::reader::{Reader, closest};
 use super::store::{self, StoreFact};
-use super::value::{HttpUrl, quoted, show};
+use super::url::HttpUrl;
+use super::value::{quoted, show};
 use crate::id::{DnsName, MemberName};
 
 /// What the rules look at, each with its place.
@@ -44,6 +46,7 @@ pub(super) struct Facts {
     pub update_server: Option<Spanned<SocketAddr>>,
     pub store: Option<StoreFact>,
     pub automatic: AutomaticFacts,
+    pub assets: AssetFacts,
 }
 
 /// A record that could be read.
@@ -83,7 +86,40 @@ pub(super) fn check(r: &mut Reader) {
         store::check(r, fact);
     }
     automatic::check(r, &facts);
+    assets::check(r, &facts.assets);
+    asset_names(r, &facts.assets);
     addresses(r, facts);
+}
+
+/// A bucket's name is unique in both regions, as in a cloud; a key pair's in its region, since both have it.
+fn asset_names(r: &mut Reader, facts: &AssetFacts) {
+    let twice = |what: &'static str, advice: &'static str| {
+        move |name: &String| (format!("two {what} {}", quoted(name)), advice.to_owned())
+    };
+    let places = |all: &[Spanned<String>]| -> Vec<(String, Range<usize>)> {
+        all.iter().map(|name| (name.get_ref().clone(), name.span())).collect()
+    };
+    let mut groups = vec![
+        (
+            places(&facts.monitoring),
+            "monitors have the url",
+            "keep one of them, or write the other's own url",
+        ),
+        (
+            places(&facts.repositories),
+            "copies have the url",
+            "keep one of them, or write the other's own url",
+        ),
+    ];
+    let buckets: Vec<_> = facts.buckets.values().flatten().cloned().collect();
+    groups.push((places(&buckets), "buckets have the name", "write the name that the other bucket has"));
+    for pairs in facts.key_pairs.values() {
+        groups.push((places(pairs), "key pairs have the name", "give each, in a region, a name of its own"));
+    }
+    for (names, what, advice) in groups {
+        let names = names.iter().map(|(name, span)| (name, span.clone()));
+        once(r, ErrorCode::DuplicateAsset, names, twice(what, advice));
+    }
 }
 
 fn objective(r: &mut Reader, facts: &Facts) {

@@ -10,12 +10,13 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ErrorCode, ManifestErrors};
 use super::reader::{Keys, Reader, Section, is_secret};
 use super::rules::{self, RecordFact};
+use super::url;
 use super::value::{self, quoted};
 use super::{
     Compute, Database, FrontDoor, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
     Region, RegionDatabase, RegionPool, Target, TsigAlgorithm, VERSION,
 };
-use super::{automatic, store};
+use super::{assets, automatic, store};
 use crate::id::{RegionName, SiteName};
 
 /// The longest manifest, in bytes: two regions with a thousand instances each take about 50 kB.
@@ -43,9 +44,12 @@ const ROOT: Keys = &[
     ("regions", ""),
     ("automatic", ""),
     ("witness", ""),
+    ("monitoring", ""),
+    ("repository", ""),
     ("lab", ""),
 ];
-const SITE: Keys = &[("name", "\"events\""), ("home", "\"us-east-2\"")];
+const SITE: Keys =
+    &[("name", "\"events\""), ("home", "\"us-east-2\""), ("owner", "\"on-call <sre@events.test>\"")];
 const OBJECTIVE: Keys = &[("rpo", "\"5s\""), ("rto", "\"60s\""), ("max_pause", "\"5s\"")];
 const FRONT_DOOR: Keys = &[("url", "\"http://app.events.test\""), ("user", "\"bascule-verify\"")];
 const DATABASE: Keys = &[
@@ -72,8 +76,15 @@ const RECORD: Keys = &[
     ("ttl", "\"30s\""),
     ("move_ttl", "\"1s\""),
 ];
-const REGION: Keys =
-    &[("database", ""), ("load_balancer", ""), ("pool", ""), ("compute", ""), ("keepers", "")];
+const REGION: Keys = &[
+    ("database", ""),
+    ("load_balancer", ""),
+    ("pool", ""),
+    ("compute", ""),
+    ("keepers", ""),
+    ("object_storage", ""),
+    ("key_pairs", ""),
+];
 const REGION_DATABASE: Keys =
     &[("replication", "\"10.77.1.20:5434\""), ("ingress", "\"10.77.1.20:5433\""), ("members", "")];
 const MEMBER: Keys =
@@ -128,12 +139,15 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
     let regions = regions(r, &root);
     let automatic = automatic::automatic(r, &root);
     let witness = automatic::witness(r, &root);
+    let monitoring = assets::monitoring(r, &root);
+    let repositories = assets::repositories(r, &root);
     let lab = r.optional_section(&root, "lab", LAB).map(|s| r.read(&s, "name", value::label));
     rules::check(r);
-    let (site, home) = site?;
+    let (site, home, owner) = site?;
     Some(Manifest {
         site,
         home,
+        owner,
         objective: objective?,
         store: store?,
         front_door: front_door?,
@@ -143,6 +157,8 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
         regions: regions?,
         automatic: automatic?,
         witness: witness?,
+        monitoring: monitoring?,
+        repositories: repositories?,
         lab: match lab {
             None => None,
             Some(name) => Some(Lab { name: name?.into_inner() }),
@@ -202,12 +218,13 @@ fn syntax(r: &mut Reader, text: &str, wrong: &[toml::de::Error]) {
     }
 }
 
-fn site<'t>(r: &mut Reader, root: &Section<'t>) -> Option<(SiteName, RegionName)> {
+fn site<'t>(r: &mut Reader, root: &Section<'t>) -> Option<(SiteName, RegionName, Option<String>)> {
     let s = r.section(root, "site", SITE)?;
     let name = r.read(&s, "name", value::name::<SiteName>);
     let home = r.read(&s, "home", value::name::<RegionName>);
+    let owner = r.read_optional(&s, "owner", value::line);
     r.facts.home = home.as_ref().map(|h| Spanned::new(h.span(), h.get_ref().as_str().to_owned()));
-    Some((name?.into_inner(), home?.into_inner()))
+    Some((name?.into_inner(), home?.into_inner(), owner?.map(Spanned::into_inner)))
 }
 
 fn objective<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Objective> {
@@ -221,7 +238,7 @@ fn objective<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Objective> {
 
 fn front_door<'t>(r: &mut Reader, root: &Section<'t>) -> Option<FrontDoor> {
     let s = r.section(root, "front_door", FRONT_DOOR)?;
-    let url = r.read(&s, "url", value::url);
+    let url = r.read(&s, "url", url::url);
     let user = r.read(&s, "user", value::identifier);
     r.facts.front_door.clone_from(&url);
     Some(FrontDoor { url: url?.into_inner(), user: user?.into_inner() })
@@ -323,12 +340,16 @@ fn region<'t>(r: &mut Reader, s: &Section<'t>, key: &Spanned<&str>) -> Option<Re
     let pool = region_pool(r, s, name);
     let compute = compute(r, s, name);
     let keepers = automatic::keepers(r, s, key);
+    let object_storage = assets::object_storage(r, s, name);
+    let key_pairs = assets::key_pairs(r, s, name);
     Some(Region {
         database: database?,
         load_balancer: load_balancer?,
         pool: pool?,
         compute: compute?,
         keepers: keepers?,
+        object_storage: object_storage?,
+        key_pairs: key_pairs?,
     })
 }
 

@@ -4,7 +4,8 @@ use toml::Spanned;
 
 use super::error::ErrorCode;
 use super::reader::{Keys, Reader, Section};
-use super::value::{self, HttpUrl, Scheme, quoted};
+use super::url::{self, HttpUrl, Scheme};
+use super::value::{self, quoted};
 use super::{EtcdClientCertificate, EtcdTls, EtcdUser, Store};
 
 /// The keys of a store in a file; also what is shown where the section is missing.
@@ -44,7 +45,7 @@ pub(super) fn read<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Store> {
 }
 
 fn etcd<'t>(r: &mut Reader, s: &Section<'t>, kind: std::ops::Range<usize>) -> Option<Store> {
-    let endpoints = r.read_list(s, "endpoints", value::endpoint);
+    let endpoints = r.read_list(s, "endpoints", url::endpoint);
     let user = r.read_optional(s, "user", value::identifier);
     let password_file = r.read_optional(s, "password_file", value::path);
     let ca_file = r.read_optional(s, "ca_file", value::path);

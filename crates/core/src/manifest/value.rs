@@ -1,18 +1,17 @@
-//! Single values: durations, addresses, names, texts. Each is parsed once, here, into its own type.
+//! Single values: durations, addresses, names, texts (URLs are in [`super::url`]). Each is parsed once, here, into its own type.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serializer;
 use toml::de::DeValue;
 
 use super::MaxDataLoss;
 use super::error::ErrorCode;
 use super::reader::{Field, Reader, closest};
-use crate::id::{DnsName, InvalidId};
+use crate::id::InvalidId;
 
 /// The units of durations, in milliseconds, the largest first.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -23,56 +22,10 @@ const UNLIMITED: &str = "unlimited";
 /// An identifier in PostgreSQL: `NAMEDATALEN` - 1 bytes (PostgreSQL 15 manual, section 4.1.1). HAProxy's
 /// names and the application's users are kept as short.
 const IDENTIFIER_MAX: usize = 63;
+/// A line of a table that people read.
+const LINE_MAX: usize = 200;
 /// A path: Linux's `PATH_MAX`, with the closing zero byte.
-const PATH_MAX: usize = 4095;
-
-/// The front door, or a member of etcd: scheme, host, and port if it is not the scheme's own. Nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpUrl {
-    /// How it is spoken to.
-    pub scheme: Scheme,
-    /// The name users know it by; of a member of etcd a name or an IPv4 address.
-    pub host: DnsName,
-    /// Its port, if it was written.
-    pub port: Option<u16>,
-}
-
-impl HttpUrl {
-    /// The port to connect to.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port.unwrap_or(match self.scheme {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        })
-    }
-}
-
-impl fmt::Display for HttpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        write!(f, "{scheme}://{}", self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl Serialize for HttpUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// How a front door is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// HTTP.
-    Http,
-    /// HTTP over TLS.
-    Https,
-}
+pub(super) const PATH_MAX: usize = 4095;
 
 /// A text.
 pub(super) fn text<'t>(r: &mut Reader, field: &Field<'t>) -> Option<&'t str> {
@@ -98,6 +51,33 @@ pub(super) fn label(r: &mut Reader, field: &Field<'_>) -> Option<String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     bounded(r, field, found, IDENTIFIER_MAX, fits, "lower-case letters, digits and hyphens")
         .map(str::to_owned)
+}
+
+/// A line for people: a name, an address, a place.
+pub(super) fn line(r: &mut Reader, field: &Field<'_>) -> Option<String> {
+    let found = text(r, field)?;
+    bounded(r, field, found, LINE_MAX, |c| !c.is_control(), "no control characters").map(str::to_owned)
+}
+
+/// A bucket: lower-case letters, digits, dots and hyphens (S3 user guide, "Bucket naming rules").
+pub(super) fn bucket(r: &mut Reader, field: &Field<'_>) -> Option<String> {
+    let found = text(r, field)?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    bounded(r, field, found, IDENTIFIER_MAX, fits, "lower-case letters, digits, dots and hyphens")
+        .map(str::to_owned)
+}
+
+/// A path inside a repository, as git names it after a commit and a colon.
+pub(super) fn inner_path(r: &mut Reader, field: &Field<'_>) -> Option<String> {
+    let found = text(r, field)?;
+    bounded(r, field, found, PATH_MAX, |c| !c.is_control(), "no control characters")?;
+    if found.starts_with('/') || found.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let message = format!("`{}` is not a path inside the repository", field.path);
+        let help = format!("write it from the repository's top, for example: {}", field.with(field.example));
+        r.error(ErrorCode::InvalidText, &field.span, message, "leads out of it", help);
+        return None;
+    }
+    Some(found.to_owned())
 }
 
 /// A path on the machine of whoever reads the manifest.
@@ -311,43 +291,6 @@ fn bracketed(ip: IpAddr) -> String {
     }
 }
 
-/// A member of etcd: scheme, host and port. The host may be an address, since a member does not move; of IPv6
-/// a name has to stand for it.
-pub(super) fn endpoint(r: &mut Reader, field: &Field<'_>) -> Option<HttpUrl> {
-    let found = text(r, field)?;
-    let label = match parse_endpoint(found) {
-        Ok(url) => return Some(url),
-        Err(label) => label,
-    };
-    if found.contains('@') {
-        r.secrets.push(field.span.clone());
-    }
-    let message = format!("`{}` has something in it that is not an endpoint of etcd", field.path);
-    let help = format!("write http:// or https://, a name or an IPv4 address, and a port: {}", field.example);
-    r.error(ErrorCode::InvalidEndpoint, &field.span, message, label, help);
-    None
-}
-
-fn parse_endpoint(text: &str) -> Result<HttpUrl, &'static str> {
-    let (scheme, rest) = match text.split_once("://") {
-        Some(("http", rest)) => (Scheme::Http, rest),
-        Some(("https", rest)) => (Scheme::Https, rest),
-        Some(_) => return Err("neither http nor https"),
-        None => return Err("http:// or https:// is missing"),
-    };
-    if rest.contains('@') {
-        return Err("a login must not stand in the manifest");
-    }
-    if rest.contains(['/', '?', '#']) {
-        return Err("a path has no place here");
-    }
-    let (host, port) = rest.rsplit_once(':').ok_or("the port is missing")?;
-    let port = port.parse::<u16>().ok().filter(|port| *port != 0);
-    let port = port.ok_or("the port is not a number from 1 to 65535")?;
-    let host = host.parse().map_err(|_| "the host is neither a lower-case name nor an IPv4 address")?;
-    Ok(HttpUrl { scheme, host, port: Some(port) })
-}
-
 /// `"unlimited"`, or a number of bytes.
 pub(super) fn max_data_loss(r: &mut Reader, field: &Field<'_>) -> Option<MaxDataLoss> {
     let found = text(r, field)?;
@@ -386,54 +329,6 @@ pub(super) fn show_max_data_loss(loss: MaxDataLoss) -> String {
     format!("{}{unit}", bytes / factor)
 }
 
-/// The front door's address.
-pub(super) fn url(r: &mut Reader, field: &Field<'_>) -> Option<HttpUrl> {
-    let found = text(r, field)?;
-    let (label, instead) = match parse_url(found) {
-        Ok(url) => return Some(url),
-        Err((label, instead)) => (label, instead),
-    };
-    if found.contains('@') {
-        r.secrets.push(field.span.clone());
-    }
-    let instead = instead.map_or(field.example.to_owned(), |url| quoted(&url.to_string()));
-    let message = format!("`{}` is not the address of a front door", field.path);
-    let help = format!("write http:// or https://, a name, and a port if need be: {}", field.with(&instead));
-    r.error(ErrorCode::InvalidUrl, &field.span, message, label, help);
-    None
-}
-
-/// The address, or what is wrong with it and what was probably meant.
-fn parse_url(text: &str) -> Result<HttpUrl, (&'static str, Option<HttpUrl>)> {
-    let (scheme, rest) = match text.split_once("://") {
-        Some(("http", rest)) => (Scheme::Http, rest),
-        Some(("https", rest)) => (Scheme::Https, rest),
-        Some(_) => return Err(("neither http nor https", None)),
-        None => return Err(("http:// or https:// is missing", parse_url(&format!("http://{text}")).ok())),
-    };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (login, place) = authority.rsplit_once('@').map_or((None, authority), |(l, p)| (Some(l), p));
-    if place.starts_with('[') || place.split(':').next().is_some_and(|host| host.parse::<IpAddr>().is_ok()) {
-        return Err(("an IP address does not move: a name is needed", None));
-    }
-    let (host, port) = match place.split_once(':') {
-        None => (place, None),
-        Some((host, port)) => match port.parse::<u16>() {
-            Ok(port) if port != 0 => (host, Some(port)),
-            _ => return Err(("the port is not a number from 1 to 65535", None)),
-        },
-    };
-    let Ok(host) = host.parse::<DnsName>() else {
-        return Err(("the host is not a lower-case DNS name", None));
-    };
-    let url = HttpUrl { scheme, host, port };
-    match (login, path) {
-        (Some(_), _) => Err(("a login must not stand in the manifest", Some(url))),
-        (None, "") => Ok(url),
-        (None, _) => Err(("a path has no place here", Some(url))),
-    }
-}
-
 /// A text as TOML writes it.
 pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
@@ -464,13 +359,5 @@ mod tests {
         for wrong in ["", "1", "MB", "16 MB", "-1MB", "16mb", "1.5GB", "99999999999GB"] {
             assert_eq!(parse_size(wrong), None, "{wrong:?} was accepted");
         }
-    }
-
-    #[test]
-    fn urls_print_as_they_were_read() {
-        for text in ["http://app.events.test", "https://app.events.test:8443"] {
-            assert_eq!(parse_url(text).map(|url| url.to_string()).as_deref(), Ok(text));
-        }
-        assert_eq!(parse_url("https://a.b").map(|url| url.port()), Ok(443));
     }
 }

@@ -4,13 +4,14 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::value::{quoted, show, show_max_data_loss};
-use super::{Automatic, Manifest, Region, Store, VERSION};
+use super::{AccessKey, Automatic, Manifest, ObjectStorage, PublicHalf, Region, Store, VERSION};
 use crate::id::RegionName;
 
 pub(super) fn to_toml(manifest: &Manifest) -> String {
     let Manifest {
         site,
         home,
+        owner,
         objective,
         store,
         front_door,
@@ -20,10 +21,15 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
         regions,
         automatic,
         witness,
+        monitoring,
+        repositories,
         lab,
     } = manifest;
     let mut file = File { text: format!("version = {VERSION}\n") };
     file.section("[site]").text("name", site).text("home", home);
+    if let Some(owner) = owner {
+        file.text("owner", owner);
+    }
     file.section("[objective]")
         .text("rpo", show(objective.rpo))
         .text("rto", show(objective.rto))
@@ -63,6 +69,21 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
     if let Some(witness) = witness {
         file.section("[witness]").text("address", witness.address);
     }
+    for monitor in monitoring {
+        file.section("[[monitoring]]").text("name", &monitor.name).text("url", &monitor.url);
+        if let Some(place) = &monitor.place {
+            file.text("place", place);
+        }
+    }
+    for copy in repositories {
+        file.section("[[repository]]")
+            .text("name", &copy.name)
+            .text("url", &copy.url)
+            .text("place", &copy.place);
+        if let Some(manifest) = &copy.manifest {
+            file.text("manifest", manifest);
+        }
+    }
     if let Some(lab) = lab {
         file.section("[lab]").text("name", &lab.name);
     }
@@ -70,7 +91,7 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
 }
 
 fn write_region(file: &mut File, name: &RegionName, region: &Region) {
-    let Region { database, load_balancer, pool, compute, keepers } = region;
+    let Region { database, load_balancer, pool, compute, keepers, object_storage, key_pairs } = region;
     file.section(&format!("[regions.{name}.database]"))
         .text("replication", database.replication)
         .text("ingress", database.ingress);
@@ -91,6 +112,34 @@ fn write_region(file: &mut File, name: &RegionName, region: &Region) {
         file.section(&format!("[[regions.{name}.keepers]]"))
             .text("name", &keeper.name)
             .text("address", keeper.address);
+    }
+    for bucket in object_storage {
+        write_bucket(file, name, bucket);
+    }
+    for pair in key_pairs {
+        file.section(&format!("[[regions.{name}.key_pairs]]")).text("name", &pair.name);
+        match &pair.public {
+            PublicHalf::File(path) => file.path("public_key_file", path),
+            PublicHalf::AuthorizedKeys(paths) => {
+                let paths: Vec<_> = paths.iter().map(|path| path.display()).collect();
+                file.list("authorized_keys", &paths)
+            }
+        };
+    }
+}
+
+fn write_bucket(file: &mut File, region: &RegionName, bucket: &ObjectStorage) {
+    let ObjectStorage { name, endpoint, access_key, secret_key_file, replicated_to } = bucket;
+    file.section(&format!("[[regions.{region}.object_storage]]"))
+        .text("name", name)
+        .text("endpoint", endpoint);
+    match access_key {
+        AccessKey::Id(id) => file.text("access_key", id),
+        AccessKey::File(path) => file.path("access_key_file", path),
+    };
+    file.path("secret_key_file", secret_key_file);
+    if let Some(to) = replicated_to {
+        file.text("replicated_to", to);
     }
 }
 

@@ -19,8 +19,12 @@ pub struct Sheet<'a> {
     pub items: &'a [Item],
     /// The checks of those facts.
     pub checked: &'a [Checked],
-    /// How the site would be moved; or why no plan can be made now.
-    pub plan: Result<Move<'a>, &'a str>,
+    /// How it would be moved when its region is lost; or why no plan can be made now.
+    pub failover: Result<Move<'a>, &'a str>,
+    /// How it would be moved while both regions are there; or why no plan can be made now.
+    pub switchover: Result<Move<'a>, &'a str>,
+    /// How long the way back took the last time.
+    pub failback: Failback,
     /// When it was last moved, in earnest or for practice; none if it never was.
     pub rehearsal: Option<Rehearsal>,
     /// When the last fact was seen.
@@ -34,6 +38,15 @@ pub struct Move<'a> {
     pub plan: &'a Plan,
     /// What is known of its steps' durations.
     pub timings: &'a BTreeMap<StepId, Timing>,
+}
+
+/// The way back has no plan before the region returns. It is two operations, whose times are known from the last ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failback {
+    /// Making the returned region the standby, in milliseconds.
+    pub reinstate: Timing,
+    /// Moving back, in milliseconds.
+    pub switchover: Timing,
 }
 
 /// How long a step takes, in milliseconds.
@@ -54,8 +67,8 @@ pub struct Rehearsal {
     pub kind: Kind,
     /// What came of it, in a few words.
     pub outcome: String,
-    /// How long users were without the site, in milliseconds; none if that was not measured.
-    pub down_ms: Option<u64>,
+    /// How long writes waited, in milliseconds; none if that was not measured.
+    pub pause_ms: Option<u64>,
 }
 
 /// A row of the table.
@@ -129,10 +142,9 @@ fn owner(sheet: &Sheet<'_>) -> String {
 /// The last rehearsal in words.
 pub(super) fn rehearsal(sheet: &Sheet<'_>) -> String {
     let Some(last) = &sheet.rehearsal else { return "never".to_owned() };
-    let down = last
-        .down_ms
-        .map_or_else(String::new, |ms| format!(", users were without the site for {}", words::span(ms)));
-    format!("{}, {}, {}{down}", last.at, last.kind.as_str(), last.outcome)
+    let pause =
+        last.pause_ms.map_or_else(String::new, |ms| format!(", writes waited for {}", words::span(ms)));
+    format!("{}, {}, {}{pause}", last.at, last.kind.as_str(), last.outcome)
 }
 
 /// A step of the real plan.
@@ -148,7 +160,6 @@ pub(super) struct StepLine {
 /// The steps of the real plan.
 pub(super) fn steps(sheet: &Sheet<'_>, plan: &Move<'_>) -> Vec<StepLine> {
     let owner = owner(sheet);
-    let time = |ms: Option<u64>| ms.map_or_else(|| "never".to_owned(), words::span);
     let line = |step: &crate::plan::Step| {
         let timing = plan.timings.get(&step.id).copied().unwrap_or_default();
         StepLine {
@@ -156,11 +167,44 @@ pub(super) fn steps(sheet: &Sheet<'_>, plan: &Move<'_>) -> Vec<StepLine> {
             why: step.why.clone(),
             owner: owner.clone(),
             bound: words::span(step.bound_ms),
-            predicted: timing.predicted_ms.map_or_else(|| "unknown".to_owned(), words::span),
-            measured: time(timing.measured_ms),
+            predicted: predicted(timing),
+            measured: measured(timing),
         }
     };
     plan.plan.steps.iter().map(line).collect()
+}
+
+fn predicted(timing: Timing) -> String {
+    timing.predicted_ms.map_or_else(|| "unknown".to_owned(), words::span)
+}
+
+fn measured(timing: Timing) -> String {
+    timing.measured_ms.map_or_else(|| "never".to_owned(), words::span)
+}
+
+/// The two steps of the way back. Nothing bounds them beforehand: how much has to follow is not known yet.
+pub(super) fn way_back(sheet: &Sheet<'_>) -> [StepLine; 2] {
+    let (home, away) = (&sheet.facts.home.name, &sheet.facts.away.name);
+    let line = |does: String, why: &str, timing: Timing| StepLine {
+        does,
+        why: why.to_owned(),
+        owner: owner(sheet),
+        bound: "not bounded".to_owned(),
+        predicted: predicted(timing),
+        measured: measured(timing),
+    };
+    [
+        line(
+            format!("Reinstate {home} as the standby of {away}: bascule reinstate {home}"),
+            "it rejoins with what was written meanwhile; what only it has is saved first",
+            sheet.failback.reinstate,
+        ),
+        line(
+            format!("Fail back to {home}: bascule switchover --to {home}"),
+            "the steps of the switchover, with the regions changed places; nothing is lost",
+            sheet.failback.switchover,
+        ),
+    ]
 }
 
 /// What the plan is for.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::document::{self, COLUMNS, Sheet};
+use super::document::{self, COLUMNS, Move, Sheet, StepLine};
 use super::escape::xml;
 use super::picture::picture_svg;
 use super::pre_steps::NOTHING;
@@ -49,7 +49,11 @@ pub fn document_html(sheet: &Sheet<'_>) -> String {
     let _ = writeln!(out, "<li>Observed: {}</li>\n</ul>\n<h3>Pre-Steps</h3>", sheet.at);
     pre_steps(&mut out, &document::pre_steps(sheet));
     out.push_str("<h2>Steps</h2>\n");
-    steps(&mut out, sheet);
+    steps(&mut out, sheet, &sheet.failover);
+    out.push_str("<h2>Failback</h2>\n");
+    lines(&mut out, document::way_back(sheet).into());
+    out.push_str("<h2>Switchover Plan</h2>\n<h3>Steps</h3>\n");
+    steps(&mut out, sheet, &sheet.switchover);
     out.push_str("</body>\n</html>\n");
     out
 }
@@ -93,8 +97,8 @@ fn pre_steps(out: &mut String, open: &[String]) {
     out.push_str("</ul>\n");
 }
 
-fn steps(out: &mut String, sheet: &Sheet<'_>) {
-    let plan = match &sheet.plan {
+fn steps(out: &mut String, sheet: &Sheet<'_>, plan: &Result<Move<'_>, &str>) {
+    let plan = match plan {
         Ok(plan) => plan,
         Err(why) => {
             let _ = writeln!(out, "<p>No plan can be made: {}</p>", xml(why));
@@ -102,11 +106,14 @@ fn steps(out: &mut String, sheet: &Sheet<'_>) {
         }
     };
     let _ = writeln!(out, "<p>A {}.</p>", xml(&document::purpose(plan.plan)));
-    let steps = document::steps(sheet, plan);
+    lines(out, document::steps(sheet, plan));
+    let _ = writeln!(out, "<p>Predicted: {}</p>", xml(&document::prediction(plan.plan)));
+}
+
+fn lines(out: &mut String, steps: Vec<StepLine>) {
     let rows = steps.into_iter().enumerate().map(|(index, step)| {
         let number = (index + 1).to_string();
         vec![number, step.does, step.why, step.owner, step.bound, step.predicted, step.measured]
     });
     table(out, &["", "Step", "Why", "Owner", "At most", "Predicted", "Last measured"], rows);
-    let _ = writeln!(out, "<p>Predicted: {}</p>", xml(&document::prediction(plan.plan)));
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::document::{self, COLUMNS, Sheet};
+use super::document::{self, COLUMNS, Move, Sheet, StepLine};
 use super::escape::markdown as md;
-use super::matches::{LAST_REHEARSAL, OBSERVED, PREDICTED};
+use super::matches::{FOUND, LAST_REHEARSAL, OBSERVED, PREDICTED};
 use super::pre_steps::NOTHING;
 
 /// The whole document. Two that differ in dates and measured times alone match (`document_matches`).
@@ -22,7 +22,7 @@ pub fn document_markdown(sheet: &Sheet<'_>) -> String {
     out.push_str("\n### Descriptions\n");
     for item in sheet.items {
         let (title, protected) = (md(&document::title(item)), md(&document::protected(item)));
-        let _ = write!(out, "\n{title} ({protected}). Found in {}.", md(&document::found(item)));
+        let _ = write!(out, "\n{title} ({protected}){FOUND}{}.", md(&document::found(item)));
         let seen: Vec<String> = item.evidence.iter().map(|e| md(&document::told(e))).collect();
         let _ = writeln!(out, " Seen: {}.", seen.join("; "));
     }
@@ -36,7 +36,11 @@ pub fn document_markdown(sheet: &Sheet<'_>) -> String {
         let _ = writeln!(out, "- [ ] {}", md(&step));
     }
     out.push_str("\n## Steps\n\n");
-    steps(&mut out, sheet);
+    steps(&mut out, sheet, &sheet.failover);
+    out.push_str("\n## Failback\n\n");
+    lines(&mut out, &document::way_back(sheet));
+    out.push_str("\n## Switchover Plan\n\n### Steps\n\n");
+    steps(&mut out, sheet, &sheet.switchover);
     out
 }
 
@@ -47,7 +51,7 @@ fn facts_of_the_plan(out: &mut String, sheet: &Sheet<'_>) {
     for (what, words) in document::promises(sheet) {
         let _ = writeln!(out, "- {what}: {}", md(&words));
     }
-    if let Ok(plan) = &sheet.plan {
+    for plan in [&sheet.failover, &sheet.switchover].into_iter().flatten() {
         let _ = writeln!(out, "- Plan: {}", md(&document::purpose(plan.plan)));
         let _ = writeln!(out, "- {PREDICTED}{}", md(&document::prediction(plan.plan)));
     }
@@ -55,19 +59,21 @@ fn facts_of_the_plan(out: &mut String, sheet: &Sheet<'_>) {
     let _ = writeln!(out, "- {OBSERVED}{}", sheet.at);
 }
 
-/// The steps of the real plan, one a line. Why each is there stands on the page, not here: a reader would take those
+/// The steps of a real plan, one a line. Why each is there stands on the page, not here: a reader would take those
 /// words for what the step asks.
-fn steps(out: &mut String, sheet: &Sheet<'_>) {
-    let plan = match &sheet.plan {
-        Ok(plan) => plan,
+fn steps(out: &mut String, sheet: &Sheet<'_>, plan: &Result<Move<'_>, &str>) {
+    match plan {
+        Ok(plan) => lines(out, &document::steps(sheet, plan)),
         Err(why) => {
             let _ = writeln!(out, "No plan can be made: {}", md(why));
-            return;
         }
-    };
-    for (index, step) in document::steps(sheet, plan).iter().enumerate() {
+    }
+}
+
+fn lines(out: &mut String, steps: &[StepLine]) {
+    for (index, step) in steps.iter().enumerate() {
         let (does, owner) = (md(&step.does), md(&step.owner));
-        let _ = write!(out, "{}. {does}. Owner: {owner}. At most {}. ", index + 1, step.bound);
+        let _ = write!(out, "{}. {does}. Owner: {owner}. At most: {}. ", index + 1, step.bound);
         let _ = writeln!(out, "{PREDICTED}{}. Last measured: {}.", step.predicted, step.measured);
     }
 }

@@ -1,10 +1,15 @@
 //! Whether a committed document still says what is seen.
 //!
-//! Dates, measured times and what is predicted from them are left out of the comparison, and so is white space: a
-//! document does not go stale by standing still. Linear in the number of lines.
+//! Compared is what stays so until somebody changes the site: regions, the table, how each asset is protected and why,
+//! promises, what is open, and the steps. Left out, since it moves by itself: dates, times and what is predicted from
+//! them, how many of an asset are well and the evidence for it, and what is open for a moment ([`MOMENTARY`], and what
+//! was not observed just now). White space says nothing. Linear in the number of lines.
 
 use std::collections::HashMap;
 use std::fmt;
+
+use super::pre_steps::{NOTHING, UNKNOWN};
+use crate::check::Code;
 
 /// What a line about the last rehearsal begins with; the rest of it is not compared.
 pub(super) const LAST_REHEARSAL: &str = "Last rehearsal: ";
@@ -12,6 +17,20 @@ pub(super) const LAST_REHEARSAL: &str = "Last rehearsal: ";
 pub(super) const OBSERVED: &str = "Observed: ";
 /// Where predicted and measured times begin, in a step's line and in the plan's; the rest is not compared.
 pub(super) const PREDICTED: &str = "Predicted: ";
+
+/// What ends the part of a description that is compared: health and evidence follow.
+pub(super) const FOUND: &str = ". Found in ";
+/// Checks that judge something that goes up and down by itself: they may fail for a minute, and hold again.
+const MOMENTARY: [Code; 8] = [
+    Code::DatabaseNodes,
+    Code::ClusterNodes,
+    Code::Instances,
+    Code::Targets,
+    Code::LagInObjective,
+    Code::BackupAge,
+    Code::RepositoryReachable,
+    Code::ClockSkew,
+];
 
 /// One way in which a committed document differs from a fresh one. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +115,12 @@ fn settle(line: &str) -> String {
     if !line.is_empty() && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' ')) {
         return format!("table rule of {}", line.matches('|').count());
     }
+    if momentary(&line) {
+        return String::new();
+    }
+    if let Some(end) = line.find(FOUND) {
+        return line[..end].to_owned();
+    }
     let bare = line.strip_prefix("- ").unwrap_or(&line);
     for marker in [LAST_REHEARSAL, OBSERVED, PREDICTED] {
         if bare.starts_with(marker) {
@@ -107,4 +132,14 @@ fn settle(line: &str) -> String {
         Some(end) if step => line[..end].to_owned(),
         Some(_) | None => line,
     }
+}
+
+/// Whether a line is a pre-step that may be open now, and not in a minute; that nothing is open is no more than that.
+fn momentary(line: &str) -> bool {
+    let Some(open) = line.strip_prefix("- [ ] ") else { return line == NOTHING };
+    let code = open.strip_suffix(')').and_then(|open| open.rsplit_once('(')).map(|(_, code)| code);
+    code.is_some_and(|code| {
+        let known = Code::ALL.iter().any(|known| known.as_str() == code);
+        known && (open.contains(UNKNOWN) || MOMENTARY.iter().any(|m| m.as_str() == code))
+    })
 }

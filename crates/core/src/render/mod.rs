@@ -16,7 +16,7 @@ mod sarif;
 mod text;
 mod words;
 
-pub use document::{Move, Rehearsal, Sheet, Timing};
+pub use document::{Failback, Move, Rehearsal, Sheet, Timing};
 pub use html::document_html;
 pub use json::checks_json;
 pub use junit::checks_junit;

@@ -29,6 +29,8 @@ pub(super) fn open(sheet: &Sheet<'_>) -> Vec<String> {
     open
 }
 
+/// What stands before a check that has no answer.
+pub(super) const UNKNOWN: &str = ": find out whether ";
 /// What is written where nothing is open.
 pub(super) const NOTHING: &str = "Nothing is left to do.";
 
@@ -46,7 +48,7 @@ fn to_do(one: &Checked) -> Option<String> {
     let (name, subject) = (one.code.as_str(), &one.subject);
     match one.answer {
         Answer::Holds => None,
-        Answer::Unknown => Some(format!("{subject}: find out whether {} ({name})", one.code.title())),
+        Answer::Unknown => Some(format!("{subject}{UNKNOWN}{} ({name})", one.code.title())),
         Answer::Fails => Some(format!("{subject}: {} ({name})", one.remedy.trim_end_matches('.'))),
     }
 }

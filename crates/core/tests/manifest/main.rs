@@ -1,5 +1,6 @@
 //! The manifest: the right one, more than forty wrong ones, and the pages that explain them.
 
+mod assets;
 mod guarded;
 mod wrong_rules;
 mod wrong_text;
@@ -101,7 +102,8 @@ fn every_wrong_manifest_has_one_error_in_its_place_that_says_what_to_write() {
 
 #[test]
 fn each_code_is_tried() {
-    let mut tried: BTreeSet<_> = every_wrong().chain(guarded::WRONG).map(|wrong| wrong.code).collect();
+    let mut tried: BTreeSet<_> =
+        every_wrong().chain(guarded::WRONG).chain(assets::WRONG).map(|wrong| wrong.code).collect();
     // These have tests of their own: replacing one piece does not do.
     tried.extend([ErrorCode::TooLarge, ErrorCode::RegionCount].map(ErrorCode::as_str));
     assert_eq!(tried, ErrorCode::ALL.iter().map(|code| code.as_str()).collect());
@@ -257,6 +259,7 @@ fn what_is_written_is_read_back_as_the_same() {
         manifest
     }));
     manifests.extend(guarded::manifests());
+    manifests.extend(assets::manifests());
     for manifest in manifests {
         let text = manifest.to_toml();
         assert_eq!(Manifest::parse(&text), Ok(manifest.clone()), "{text}");

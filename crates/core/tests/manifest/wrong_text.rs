@@ -70,7 +70,7 @@ rto = "90s""#,
         code: "BSC-M004",
         underlined: "objectives",
         message: "the manifest has no key `objectives`",
-        help: "write `objective`; the keys of the manifest are version, site, objective, store, front_door, database, pool, names, regions, automatic, witness, lab",
+        help: "write `objective`; the keys of the manifest are version, site, objective, store, front_door, database, pool, names, regions, automatic, witness, monitoring, repository, lab",
     },
     Wrong {
         law: "a key belongs nowhere",
@@ -107,7 +107,7 @@ size = 1
         code: "BSC-M004",
         underlined: "cache",
         message: "[regions.us-west-1] has no key `cache`",
-        help: "delete it; the keys of [regions.us-west-1] are database, load_balancer, pool, compute, keepers",
+        help: "delete it; the keys of [regions.us-west-1] are database, load_balancer, pool, compute, keepers, object_storage, key_pairs",
     },
     Wrong {
         law: "a section is missing",

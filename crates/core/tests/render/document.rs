@@ -57,6 +57,9 @@ fn the_headings_are_the_ones_that_teams_use() {
         "## DR Plan",
         "### Pre-Steps",
         "## Steps",
+        "## Failback",
+        "## Switchover Plan",
+        "### Steps",
     ];
     assert_eq!(headings, wanted);
 }
@@ -119,13 +122,13 @@ fn a_tick_is_no_proof_of_what_can_be_looked_at() {
 fn steps_come_from_the_plan_with_their_times_and_owner() {
     let text = markdown(|_| {});
     let promote = "2. Promote the database of south-1. Owner: on-call. \
-                   At most 15 s. Predicted: 900 ms. Last measured: 1.2 s.";
+                   At most: 15 s. Predicted: 900 ms. Last measured: 1.2 s.";
     assert!(text.contains(promote), "{text}");
-    assert!(text.contains("At most 20 s. Predicted: unknown. Last measured: never."), "{text}");
+    assert!(text.contains("At most: 20 s. Predicted: unknown. Last measured: never."), "{text}");
     assert!(text.contains("- Last rehearsal: 2026-09-20T"), "{text}");
     let parts = Parts::of(sound());
     let mut sheet = parts.sheet();
-    sheet.plan = Err("the tenure was not observed");
+    sheet.failover = Err("the tenure was not observed");
     sheet.rehearsal = None;
     let text = document_markdown(&sheet);
     assert!(
@@ -140,13 +143,47 @@ fn a_document_matches_itself_on_another_day() {
     let committed = parts.markdown();
     let mut later = Parts::of(sound());
     later.at = Timestamp(NOW.0 + 86_400_000);
-    later.plan.prediction.write_pause_ms = Some(2_000);
+    later.failover.prediction.write_pause_ms = Some(2_000);
     later.timings.clear();
     let fresh = later.markdown();
     assert_ne!(committed, fresh);
     assert_eq!(document_matches(&committed, &fresh), []);
     let windows = format!("\u{feff}{}", committed.replace("| --- |", "|---|").replace('\n', "  \r\n"));
     assert_eq!(document_matches(&windows, &fresh), [], "white space says nothing");
+}
+
+#[test]
+fn a_document_still_matches_while_something_is_unwell_for_a_minute() {
+    let committed = markdown(gaps);
+    for change in [
+        (|f: &mut Facts| instances(&mut f.away)[0].alive = seen(false)) as fn(&mut Facts),
+        |f| orders(&mut f.away).lag_ms = seen(3_600_000),
+        |f| f.home.clock_skew_ms = unseen(),
+    ] {
+        let fresh = markdown(|facts| {
+            gaps(facts);
+            change(facts);
+        });
+        assert_ne!(committed, fresh, "the change is one that is seen");
+        assert_eq!(document_matches(&committed, &fresh), []);
+    }
+    let closed = markdown(|facts| {
+        gaps(facts);
+        backups(&mut facts.home).encryption = seen(false);
+    });
+    assert_ne!(document_matches(&committed, &closed), [], "what somebody has to set is compared");
+}
+
+#[test]
+fn a_document_says_how_to_move_while_all_is_well_when_all_is_lost_and_how_to_go_back() {
+    let text = markdown(|_| {});
+    let under =
+        |heading: &str| text.split(heading).nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    assert!(under("\n## Steps\n").contains("1. Make sure, from more than one side, that north-1 is gone."));
+    let back = under("\n## Failback\n");
+    assert!(back.contains("1. Reinstate north-1") && back.contains("Last measured: 12.4 s."), "{back}");
+    assert!(back.contains("2. Fail back to north-1: bascule switchover --to north-1."), "{back}");
+    assert!(under("\n## Switchover Plan\n").contains("1. Hold writes in north-1."));
 }
 
 #[test]
@@ -181,8 +218,10 @@ fn the_page_is_well_formed_and_says_what_the_document_says() {
     let page = parts.html();
     let all = elements(&page);
     let count = |name: &str| all.iter().filter(|(n, _)| n == name).count();
-    assert_eq!((count("svg"), count("script"), count("table")), (1, 0, 2));
-    assert_eq!(count("tr"), 1 + parts.items.len() + 1 + parts.plan.steps.len());
+    assert_eq!((count("svg"), count("script"), count("table")), (1, 0, 4));
+    let steps = [parts.failover.steps.len(), parts.switchover.steps.len(), 2];
+    let rows: usize = steps.iter().map(|n| 1 + n).sum();
+    assert_eq!(count("tr"), 1 + parts.items.len() + rows);
     for words in ["one region only", "Promote the database of south-1", "1.2 s", "on-call", "BSC-C040"] {
         assert!(page.contains(words), "{words}");
     }

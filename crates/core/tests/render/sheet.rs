@@ -8,7 +8,7 @@ use bascule_core::facts::Facts;
 use bascule_core::id::{Epoch, StepId};
 use bascule_core::inventory::{Item, inventory};
 use bascule_core::plan::{Kind, PLAN_VERSION, Phase, Plan, Prediction, Step};
-use bascule_core::render::{Move, Rehearsal, Sheet, Timing, document_html, document_markdown};
+use bascule_core::render::{Failback, Move, Rehearsal, Sheet, Timing, document_html, document_markdown};
 use bascule_core::time::Timestamp;
 
 use crate::site::{AWAY, HOME, NOW, region};
@@ -17,7 +17,8 @@ pub struct Parts {
     pub facts: Facts,
     pub items: Vec<Item>,
     pub checked: Vec<Checked>,
-    pub plan: Plan,
+    pub failover: Plan,
+    pub switchover: Plan,
     pub timings: BTreeMap<StepId, Timing>,
     pub at: Timestamp,
 }
@@ -26,7 +27,7 @@ fn id(name: &str) -> StepId {
     name.parse().expect("a step's name")
 }
 
-fn plan() -> Plan {
+fn plan(kind: Kind) -> Plan {
     let step = |name: &str, phase, action, why: &str, bound_ms| Step {
         id: id(name),
         phase,
@@ -42,7 +43,7 @@ fn plan() -> Plan {
     let verify = Action::VerifyWrite { region: to.clone() };
     Plan {
         version: PLAN_VERSION,
-        kind: Kind::Switchover,
+        kind,
         site: "shop".parse().expect("a site"),
         base: Epoch(4),
         max_pause_ms: 10_000,
@@ -58,11 +59,30 @@ fn plan() -> Plan {
     }
 }
 
+/// Nobody is asked to hold writes in a region that is gone: it is waited out.
+fn failover() -> Plan {
+    let mut plan = plan(Kind::Failover);
+    plan.steps[0] = Step {
+        id: id("confirm"),
+        action: Action::ConfirmLost { region: region(HOME) },
+        ..plan.steps[0].clone()
+    };
+    plan
+}
+
 impl Parts {
     pub fn of(facts: Facts) -> Self {
         let timing = Timing { predicted_ms: Some(900), measured_ms: Some(1_240) };
         let timings = BTreeMap::from([(id("promote"), timing)]);
-        Self { items: inventory(&facts), checked: check(&facts), plan: plan(), timings, at: NOW, facts }
+        Self {
+            items: inventory(&facts),
+            checked: check(&facts),
+            failover: failover(),
+            switchover: plan(Kind::Switchover),
+            timings,
+            at: NOW,
+            facts,
+        }
     }
 
     pub fn sheet(&self) -> Sheet<'_> {
@@ -70,12 +90,17 @@ impl Parts {
             facts: &self.facts,
             items: &self.items,
             checked: &self.checked,
-            plan: Ok(Move { plan: &self.plan, timings: &self.timings }),
+            failover: Ok(Move { plan: &self.failover, timings: &self.timings }),
+            switchover: Ok(Move { plan: &self.switchover, timings: &self.timings }),
+            failback: Failback {
+                reinstate: Timing { predicted_ms: None, measured_ms: Some(12_400) },
+                switchover: Timing::default(),
+            },
             rehearsal: Some(Rehearsal {
                 at: Timestamp(self.at.0 - 86_400_000),
                 kind: Kind::Switchover,
                 outcome: "nothing lost".to_owned(),
-                down_ms: Some(1_400),
+                pause_ms: Some(1_400),
             }),
             at: self.at,
         }

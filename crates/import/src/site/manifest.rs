@@ -92,6 +92,7 @@ impl Writer<'_> {
         Manifest {
             site: "site".parse().expect("a label"),
             home,
+            owner: None,
             objective: Objective {
                 rpo: Duration::from_secs(5),
                 rto: Duration::from_secs(60),
@@ -114,6 +115,8 @@ impl Writer<'_> {
             regions,
             automatic: None,
             witness: None,
+            monitoring: Vec::new(),
+            repositories: Vec::new(),
             lab: None,
         }
     }
@@ -314,6 +317,8 @@ impl Writer<'_> {
                 instances: (0..instances).map(|at| socket(net, INSTANCES_FROM + at, port)).collect(),
             },
             keepers: Vec::new(),
+            object_storage: Vec::new(),
+            key_pairs: Vec::new(),
         }
     }
 

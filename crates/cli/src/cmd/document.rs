@@ -1,0 +1,241 @@
+//! `bascule document`: the disaster-recovery document, written from what is seen now, and whether a committed one still
+//! matches it.
+//!
+//! What only people know is read from an older document: what an asset is for, and the pre-steps that nobody can look
+//! at. All else is seen, planned, or taken from the history of operations. Decides nothing, changes nothing on the site.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use bascule_core::check::check;
+use bascule_core::document::Document;
+use bascule_core::facts::{Fact, Facts, Paper, Source, Wanted};
+use bascule_core::inventory::{Item, inventory};
+use bascule_core::plan::Plan;
+use bascule_core::render::{self, Move, Sheet};
+use bascule_core::time::Timestamp;
+use clap::Args as ClapArgs;
+
+use crate::cmd::{block_on, print};
+use crate::papers::Papers;
+use crate::past::Past;
+use crate::site::Site;
+use crate::{exit, wiring};
+
+/// Largest document and largest facts: those of 10,000 assets have 30 MB.
+const FILE_MAX: u64 = 100 << 20;
+
+/// Shown at the end of the command's own `--help`.
+const EXITS: &str = "\
+--check compares what stays so until somebody changes the site: regions, the table, how each asset is protected and why,
+owner, RPO and RTO, what is open, and the steps. It leaves out dates, times, predictions, the last rehearsal, how many of
+an asset are well, evidence, and pre-steps that come and go by themselves.
+
+Exit codes:
+  0  the document was written, or the committed one matches
+  1  it did not work; stderr says why
+  2  the command line, the manifest or a file that was named is wrong; nothing was written
+  3  the committed document no longer matches; stdout has the lines that differ";
+
+/// Arguments of `document`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXITS)]
+pub struct Args {
+    /// An older document: what its assets are for, and its own pre-steps, are kept [default: the one that is checked]
+    #[arg(long, value_name = "DOCUMENT")]
+    from: Option<PathBuf>,
+    /// Write the Markdown here, in place of what is there; without any of these three it is printed
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write it as one HTML page here, with a picture of both regions
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Say whether this document, in Markdown, still matches what is seen
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Facts as JSON, instead of looking
+    #[arg(long, value_name = "FILE", hide = true)]
+    facts: Option<PathBuf>,
+}
+
+/// What is known of the site beside its facts.
+struct Known {
+    facts: Facts,
+    past: Past,
+    failover: Result<Plan, String>,
+    switchover: Result<Plan, String>,
+}
+
+/// Run it.
+pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
+    let committed = args.check.as_deref().map(read).transpose()?;
+    let from = args.from.as_ref().or(args.check.as_ref());
+    let older = from.map(|path| Papers::open(std::slice::from_ref(path))).transpose()?;
+    let mut known = match &args.facts {
+        Some(path) => from_file(path)?,
+        None => look(site)?,
+    };
+    if let Some((file, imported)) = older.as_ref().and_then(|papers| papers.document.as_ref()) {
+        let facts = &mut known.facts;
+        facts.paper = Fact::seen(
+            Paper::Written(imported.document.clone()),
+            now(),
+            Source::Line { file: file.clone(), line: 0 },
+        );
+        // Numbers that a document of ours repeats were seen, not asked for.
+        let asks = args.from.is_some() && args.from != args.check;
+        keep(&mut facts.wanted, &imported.document, file, asks);
+    }
+    let items = inventory(&known.facts);
+    let (markdown, html) = written(&known, &items);
+    if let Some(path) = &args.out {
+        replace(path, &markdown)?;
+    }
+    if let Some(path) = &args.html {
+        replace(path, &html)?;
+    }
+    match (&committed, &args.check) {
+        (Some(committed), Some(path)) => Ok(compare(path, committed, &markdown)),
+        _ => {
+            if args.out.is_none() && args.html.is_none() {
+                print(&markdown);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The document as Markdown and as a page.
+fn written(known: &Known, items: &[Item]) -> (String, String) {
+    let checked = check(&known.facts);
+    let timings = |plan: &Result<Plan, String>| match plan {
+        Ok(plan) => known.past.timings(plan),
+        Err(_) => BTreeMap::new(),
+    };
+    let (failing, switching) = (timings(&known.failover), timings(&known.switchover));
+    let sheet = Sheet {
+        facts: &known.facts,
+        items,
+        checked: &checked,
+        failover: known
+            .failover
+            .as_ref()
+            .map(|plan| Move { plan, timings: &failing })
+            .map_err(String::as_str),
+        switchover: known
+            .switchover
+            .as_ref()
+            .map(|plan| Move { plan, timings: &switching })
+            .map_err(String::as_str),
+        failback: known.past.failback(&known.facts.home.name),
+        rehearsal: known.past.rehearsal(),
+        at: items.iter().flat_map(|i| &i.evidence).filter_map(|e| e.at).max().unwrap_or_else(now),
+    };
+    (render::document_markdown(&sheet), render::document_html(&sheet))
+}
+
+/// What is seen of the site now, its history, and how it would be moved.
+fn look(site: &Site) -> anyhow::Result<Known> {
+    block_on(async {
+        let facts = seen(site)?;
+        let world = wiring::world(site)?;
+        let past = Past::read(&world).await?;
+        let seen = bascule_engine::observer::observe(&world).await;
+        let plan = |kind| past.plan(&site.manifest, &seen, kind, &facts.away.name);
+        let failover = plan(bascule_core::plan::Kind::Failover);
+        let switchover = plan(bascule_core::plan::Kind::Switchover);
+        Ok(Known { facts, past, failover, switchover })
+    })
+}
+
+/// What is seen of the site: the survey's part.
+fn seen(_site: &Site) -> anyhow::Result<Facts> {
+    anyhow::bail!("looking at a whole site is not wired up yet; name its facts with --facts")
+}
+
+/// Facts that somebody wrote down: nothing is looked at, so no plan can be made.
+fn from_file(path: &Path) -> anyhow::Result<Known> {
+    let facts = serde_json::from_str(&read(path)?)
+        .map_err(|error| exit::Usage(format!("{} holds no facts: {error}", path.display())))?;
+    let none = || Err("the facts were read from a file, and the site was not looked at".to_owned());
+    Ok(Known { facts, past: Past::default(), failover: none(), switchover: none() })
+}
+
+/// Take over what only people know. A row stands for an asset of its kind that it names, or for the only one.
+fn keep(wanted: &mut Vec<Wanted>, document: &Document, file: &str, asks: bool) {
+    for row in &document.assets {
+        let Some(kind) = row.kind else { continue };
+        let same_kind = || wanted.iter().filter(|w| w.kind == kind);
+        let only =
+            same_kind().count() == 1 && document.assets.iter().filter(|r| r.kind == Some(kind)).count() == 1;
+        let named = |name: &str| row.name == name || row.name.ends_with(&format!(" {name}"));
+        let purpose = if row.purpose == NOT_SAID { "" } else { &row.purpose };
+        if let Some(asset) = wanted.iter_mut().find(|w| w.kind == kind && (only || named(&w.name))) {
+            if asset.purpose.is_empty() {
+                purpose.clone_into(&mut asset.purpose);
+            }
+            if asks {
+                asset.quantity = asset.quantity.or(row.quantity);
+                asset.size = asset.size.take().or_else(|| row.size.clone());
+            }
+        } else if asks {
+            wanted.push(Wanted {
+                kind,
+                name: row.name.clone(),
+                purpose: purpose.to_owned(),
+                size: row.size.clone(),
+                quantity: row.quantity,
+                from: Source::Line { file: file.to_owned(), line: row.line },
+            });
+        }
+    }
+}
+
+/// What stands in the document where nobody says what an asset is for.
+const NOT_SAID: &str = "not said";
+
+fn compare(path: &Path, committed: &str, fresh: &str) -> ExitCode {
+    let differences = render::document_matches(committed, fresh);
+    if differences.is_empty() {
+        print(&format!("{} matches what is seen\n", path.display()));
+        return ExitCode::SUCCESS;
+    }
+    let lines: Vec<_> =
+        differences.iter().map(|difference| format!("{}: {difference}\n", path.display())).collect();
+    print(&lines.concat());
+    eprintln!(
+        "error: {} no longer matches; see whether the site or the document is wrong, then write it anew with --out",
+        path.display()
+    );
+    ExitCode::from(exit::REFUSED)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let bad = |why: String| {
+        exit::Usage(format!("{} can't be read: {why}; look at how it is spelt", path.display()))
+    };
+    let size = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?.len();
+    if size > FILE_MAX {
+        return Err(bad(format!("it has {size} bytes, over {FILE_MAX}")).into());
+    }
+    Ok(std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?)
+}
+
+/// Whole or not at all: a document that is half written would be committed.
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let context = || format!("{} can't be written", path.display());
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let mut file = std::fs::File::create(&aside).with_context(context)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(context)?;
+    std::fs::rename(&aside, path).with_context(context)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

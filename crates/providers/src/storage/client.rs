@@ -1,0 +1,267 @@
+//! Buckets over HTTP, with signed questions (AWS Signature Version 4) and, once each, without.
+
+use std::collections::BTreeMap;
+
+use bascule_core::facts::{Bucket, Destination, Fact, Listing, Source};
+use bascule_core::id::RegionName;
+use bascule_core::manifest::{ObjectStorage, Scheme};
+use bascule_core::time::Timestamp;
+use reqwest::Client;
+use rusty_s3::{Method, UrlStyle};
+use tokio::task::JoinSet;
+
+use super::map::{self, Arrival, Object};
+use crate::web::{self, Reply};
+use crate::{Secret, now};
+
+/// Pages of a listing that are read, of 1000 objects each: one round trip of 100 ms a page, within the second that
+/// one bucket may take.
+const PAGES_MAX: usize = 5;
+/// Largest answer: a page of 1000 objects whose keys have 1024 bytes (S3's limit), each byte escaped.
+const ANSWER_MAX: usize = 8 << 20;
+/// How long a signature is good for, in seconds: longer than a question takes, with clocks some seconds apart.
+const SIGNED_FOR: u64 = 60;
+
+/// A bucket that the manifest names, and as whom to ask for it.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// Its region: requests are signed for it.
+    pub region: RegionName,
+    /// What the manifest says of it.
+    pub bucket: ObjectStorage,
+    /// The access key's id and its secret; or why they can't be had.
+    pub login: Result<(String, Secret), String>,
+}
+
+/// Every bucket, those of both regions at once: replication is seen from both sides. A region none of whose buckets
+/// could be asked for has no listing.
+pub async fn buckets(all: &[Storage], http: &Client) -> BTreeMap<RegionName, Listing<Bucket>> {
+    let mut asks = JoinSet::new();
+    for storage in all {
+        let peer = storage.bucket.replicated_to.as_ref();
+        let peer = all.iter().find(|s| s.region != storage.region && Some(&s.bucket.name) == peer).cloned();
+        let (storage, http) = (storage.clone(), http.clone());
+        asks.spawn(async move {
+            let looked = look(&Api { storage: &storage, http: &http }, peer.as_ref()).await;
+            (storage.region, storage.bucket, looked)
+        });
+    }
+    let mut found: BTreeMap<RegionName, Vec<(ObjectStorage, Looked)>> = BTreeMap::new();
+    while let Some(joined) = asks.join_next().await {
+        let Ok((region, bucket, looked)) = joined else { continue };
+        found.entry(region).or_default().push((bucket, looked));
+    }
+    found.into_iter().map(|(region, looked)| (region, listing(looked))).collect()
+}
+
+/// A bucket's facts, that there is no such bucket, or why it could not be asked for.
+type Looked = Result<Option<Box<Bucket>>, String>;
+
+fn listing(mut looked: Vec<(ObjectStorage, Looked)>) -> Listing<Bucket> {
+    looked.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    let from: Vec<_> = looked.iter().map(|(bucket, _)| address(bucket)).collect();
+    let from = Source::Address(from.join(", "));
+    if let Some(why) = looked.iter().find_map(|(_, l)| l.as_ref().err())
+        && looked.iter().all(|(_, l)| l.is_err())
+    {
+        return Fact::not_observed(why, from);
+    }
+    let mut found = BTreeMap::new();
+    for (bucket, looked) in looked {
+        match looked {
+            Ok(None) => {}
+            Ok(Some(facts)) => drop(found.insert(bucket.name, *facts)),
+            Err(why) => drop(found.insert(bucket.name.clone(), unseen(&bucket, &why))),
+        }
+    }
+    Fact::seen(found, now(), from)
+}
+
+fn address(bucket: &ObjectStorage) -> String {
+    format!("{}/{}", bucket.endpoint, bucket.name)
+}
+
+fn unseen(bucket: &ObjectStorage, why: &str) -> Bucket {
+    fn not<T>(bucket: &ObjectStorage, why: &str) -> Fact<T> {
+        Fact::not_observed(why, Source::Address(address(bucket)))
+    }
+    Bucket {
+        versioning: not(bucket, why),
+        replication: not(bucket, why),
+        encryption: not(bucket, why),
+        public: not(bucket, why),
+        newest_backup_age_s: not(bucket, why),
+    }
+}
+
+async fn look(api: &Api<'_>, peer: Option<&Storage>) -> Looked {
+    let bucket = &api.storage.bucket;
+    let (list, versioning, encryption) =
+        tokio::join!(api.list(""), api.signed(&[("versioning", "")]), api.signed(&[("encryption", "")]));
+    let Some(list) = list? else { return Ok(None) };
+    let from = |what: &str| Source::Address(format!("{}{what}", address(bucket)));
+    let read = |answer: Result<Reply, String>, map: fn(u16, &[u8]) -> Result<bool, String>| {
+        answer.and_then(|reply| map(reply.status.as_u16(), &reply.body))
+    };
+    let at = now();
+    let newest = map::newest_settled(&list.objects, at);
+    let (public, replication) = tokio::join!(api.public(newest), replication(api, peer, &list, newest, at));
+    let backup = if list.whole {
+        Ok(map::newest_backup_age_s(&list.objects, at))
+    } else {
+        Err(format!("it has over {} objects: the newest can't be told", list.objects.len()))
+    };
+    Ok(Some(Box::new(Bucket {
+        versioning: fact(read(versioning, map::versioning), at, from("?versioning")),
+        replication,
+        encryption: fact(read(encryption, map::encryption), at, from("?encryption")),
+        public: fact(public, at, Source::Address(format!("{}, unsigned", address(bucket)))),
+        newest_backup_age_s: fact(backup, at, from("?list-type=2")),
+    })))
+}
+
+fn fact<T>(answer: Result<T, String>, at: Timestamp, from: Source) -> Fact<T> {
+    match answer {
+        Ok(value) => Fact::seen(value, at, from),
+        Err(why) => Fact::not_observed(why, from),
+    }
+}
+
+/// Whether what is written here arrives there. That it goes nowhere is what the manifest says, until its newest
+/// object is seen to be missing.
+async fn replication(
+    api: &Api<'_>,
+    peer: Option<&Storage>,
+    list: &Objects,
+    newest: Option<&Object>,
+    at: Timestamp,
+) -> Fact<Option<Destination>> {
+    let own = Source::Address(address(&api.storage.bucket));
+    if api.storage.bucket.replicated_to.is_none() {
+        return Fact::seen(None, at, own);
+    }
+    let Some(peer) = peer else {
+        return Fact::not_observed("the bucket that it is replicated to is not described", own);
+    };
+    let Some(object) = newest else {
+        let why = if list.objects.is_empty() {
+            "it is empty: put an object into it, and look again"
+        } else {
+            "all it has was written just now: look again in some seconds"
+        };
+        return Fact::not_observed(why, own);
+    };
+    let both = Source::Address(format!("{} and {}", address(&api.storage.bucket), address(&peer.bucket)));
+    let there = Api { storage: peer, http: api.http };
+    let there = match there.list(&object.key).await {
+        Err(why) => return Fact::not_observed(format!("{}: {why}", peer.bucket.name), both),
+        Ok(None) => Vec::new(),
+        Ok(Some(found)) => found.objects,
+    };
+    let copy = there.iter().find(|found| found.key == object.key);
+    match map::arrival(object, copy, at) {
+        Arrival::There => {
+            let to = Destination { region: peer.region.clone(), bucket: peer.bucket.name.clone() };
+            Fact::seen(Some(to), at, both)
+        }
+        Arrival::Lost => Fact::seen(None, at, both),
+        Arrival::Unknown(why) => Fact::not_observed(why, both),
+    }
+}
+
+/// Objects of a bucket, and whether these are all.
+struct Objects {
+    objects: Vec<Object>,
+    whole: bool,
+}
+
+/// One bucket's questions.
+struct Api<'a> {
+    storage: &'a Storage,
+    http: &'a Client,
+}
+
+impl Api<'_> {
+    /// The bucket's objects whose keys begin with this; none if there is no such bucket.
+    async fn list(&self, prefix: &str) -> Result<Option<Objects>, String> {
+        let mut objects = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![("list-type", "2"), ("prefix", prefix)];
+            query.extend(token.as_deref().map(|token| ("continuation-token", token)));
+            let reply = self.signed(&query).await?;
+            let Some(page) = map::page(reply.status.as_u16(), &reply.body)? else { return Ok(None) };
+            objects.extend(page.contents);
+            token = page.next_continuation_token.filter(|token| !token.is_empty());
+            // Whoever asks for one key needs no more than its page: keys come in the order of their bytes.
+            if token.is_none() || !prefix.is_empty() {
+                return Ok(Some(Objects { objects, whole: token.is_none() }));
+            }
+        }
+        Ok(Some(Objects { objects, whole: false }))
+    }
+
+    /// Whether a stranger may list the bucket, or read its newest object.
+    async fn public(&self, newest: Option<&Object>) -> Result<bool, String> {
+        let listed = self.unsigned(None).await?;
+        if map::public(listed.status.as_u16(), &listed.body)? {
+            return Ok(true);
+        }
+        let Some(object) = newest else { return Ok(false) };
+        let read = self.unsigned(Some(&object.key)).await?;
+        map::public(read.status.as_u16(), &read.body)
+    }
+
+    async fn signed(&self, query: &[(&str, &str)]) -> Result<Reply, String> {
+        let (id, secret) = self.storage.login.as_ref().map_err(Clone::clone)?;
+        let url = self.bucket()?.base_url().clone();
+        let at = jiff::Timestamp::from_millisecond(i64::try_from(now().0).unwrap_or(i64::MAX));
+        let at = at.map_err(|e| format!("this machine's clock is wrong: {e}"))?;
+        let mut query = query.to_vec();
+        // The signature is over the parameters in the order of their names.
+        query.sort_unstable();
+        let none: [(&str, &str); 0] = [];
+        let (region, secret) = (self.storage.region.as_str(), secret.reveal());
+        let url = rusty_s3::signing::sign(
+            &at,
+            Method::Get,
+            url,
+            id,
+            secret,
+            None,
+            region,
+            SIGNED_FOR,
+            query.into_iter(),
+            none.into_iter(),
+        );
+        web::ask(self.http.get(url.as_str()), ANSWER_MAX).await
+    }
+
+    /// Only the head of an object is asked for: its content is none of ours.
+    async fn unsigned(&self, key: Option<&str>) -> Result<Reply, String> {
+        let bucket = self.bucket()?;
+        let request = match key {
+            None => {
+                let mut url = bucket.base_url().clone();
+                url.query_pairs_mut().append_pair("list-type", "2").append_pair("max-keys", "1");
+                self.http.get(url.as_str())
+            }
+            Some(key) => {
+                let url = bucket.object_url(key).map_err(|e| format!("{key:?} is in no URL: {e}"))?;
+                self.http.head(url.as_str())
+            }
+        };
+        web::ask(request, ANSWER_MAX).await
+    }
+
+    fn bucket(&self) -> Result<rusty_s3::Bucket, String> {
+        let ObjectStorage { name, endpoint, .. } = &self.storage.bucket;
+        if endpoint.scheme == Scheme::Https {
+            return Err("https:// is not spoken to storages yet".to_owned());
+        }
+        let url = endpoint.to_string().parse().map_err(|e| format!("{endpoint} is no URL: {e}"))?;
+        let region = self.storage.region.to_string();
+        rusty_s3::Bucket::new(url, UrlStyle::Path, name.clone(), region)
+            .map_err(|e| format!("{endpoint} can't be asked for buckets: {e}"))
+    }
+}
