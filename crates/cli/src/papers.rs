@@ -4,7 +4,7 @@
 //! following links and without its hidden folders. What is read has limits, in depth, number and size. Left out:
 //! judging; a command does that.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -94,9 +94,9 @@ impl Papers {
         silent && self.declared.as_ref().is_none_or(|d| d.resources.is_empty() && d.modules.is_empty())
     }
 
-    /// The files of which nothing could be used, each once.
+    /// The files of which nothing could be used.
     #[must_use]
-    pub fn refused(&self) -> Vec<&str> {
+    pub fn refused(&self) -> BTreeSet<&str> {
         let whole = |code: Code| {
             matches!(
                 code,
@@ -107,13 +107,8 @@ impl Papers {
                     | Code::TerraformSyntax
             )
         };
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in self.findings.iter().filter(|(_, finding)| whole(finding.code)) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
+        let refused = self.findings.iter().filter(|(_, finding)| whole(finding.code));
+        refused.map(|(name, _)| name.as_str()).collect()
     }
 }
 

@@ -28,7 +28,7 @@ fn enough<'a>(
     if well < ENOUGH && well + unseen >= ENOUGH {
         case.lack(format!("{well} are seen {what}, and {unseen} were not observed"));
     }
-    let unseen_too = if unseen > 0 { format!(", {unseen} were not observed") } else { String::new() };
+    let unseen_too = if unseen > 0 { format!(", {unseen} not observed") } else { String::new() };
     judge(well + unseen >= ENOUGH, format!("{well} are {what}{unseen_too}; wanted are {ENOUGH}"))
 }
 
@@ -86,7 +86,10 @@ pub(super) fn spread(facts: &Facts, answers: &mut Answers) {
         |case, _, group| {
             let instances = case.need("instances", &group.instances)?;
             if instances.len() < 2 {
-                return judge(false, format!("it has {} instances: they can't be spread", instances.len()));
+                return judge(
+                    false,
+                    format!("it has {} of the two instances that can be spread", instances.len()),
+                );
             }
             let zones = Spread::of(case, instances, "zone", |i| &i.zone);
             let subnets = Spread::of(case, instances, "subnet", |i| &i.subnet);

@@ -15,7 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     let declared = terraform::read(&[("root/main.tf", code), ("root/terraform.tfvars", variables)]);
     let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
     assert!(declared.findings.iter().all(|noted| noted.finding.line <= lines && !noted.file.is_empty()));
-    assert!(declared.resources.iter().all(|resource| resource.place.line <= lines && resource.root == "root"));
+    assert!(
+        declared.resources.iter().all(|resource| resource.place.line <= lines && resource.root == "root")
+    );
     assert!(declared.modules.iter().all(|module| module.place.line <= lines));
     let known = facts(&Papers { document: None, declared: Some(&declared), at: Timestamp(0) });
     assert!(known.home.name != known.away.name);

@@ -15,7 +15,8 @@ fuzz_target!(|bytes: &[u8]| {
     let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
     assert!(declared.findings.iter().all(|noted| noted.finding.line <= lines && !noted.file.is_empty()));
     assert!(declared.resources.iter().all(|resource| resource.place.line <= lines));
-    let syntax = declared.findings.iter().filter(|noted| noted.finding.message.contains("can't be read as JSON"));
+    let syntax =
+        declared.findings.iter().filter(|noted| noted.finding.message.contains("can't be read as JSON"));
     assert!(syntax.into_iter().all(|noted| !noted.finding.message.contains(SECRET)));
     let known = facts(&Papers { document: None, declared: Some(&declared), at: Timestamp(0) });
     assert!(known.home.name != known.away.name);

@@ -3,6 +3,7 @@
 //! Invariant: the intents stand in the order of the words that ask for them, each once. What is denied ("do not promote
 //! yet") is not asked for. A step that asks for nothing known has none; nothing is guessed from its place.
 
+use bascule_core::asset::Quantity;
 use bascule_core::document::Intent;
 
 use super::counts::counts;
@@ -87,6 +88,8 @@ fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
     }
     let scaled: Vec<(usize, Intent)> = counts(sentence)
         .into_iter()
+        // To none is to stop.
+        .filter(|count| !matches!(count.quantity, Quantity::Total(0) | Quantity::PerRegion(0)))
         .filter(|count| !count.from && scales(&all[..count.at]))
         .map(|count| (count.at, Intent::Scale { kind: count.kind, to: count.quantity }))
         .collect();
@@ -132,6 +135,9 @@ fn moves_names(rest: &[Word]) -> bool {
         "failover",
         "cutover",
         "propagate",
+        "swing",
+        "steer",
+        "direct",
     ];
     let first = &rest[0];
     let names = |words: &[Word]| has_any(words, NAMES) || words.iter().any(Word::is_host);
@@ -167,6 +173,14 @@ fn promotes(all: &[Word], at: usize) -> bool {
     if moved && names_first.is_none() && has_any(before, DATABASES) {
         return true;
     }
+    // "activate the standby", "make it writable", "remove standby_cluster from the configuration".
+    let standby = |words: &[Word]| has_any(words, &["standby", "replica", "secondary"]);
+    if (first.is_verb("activate") && standby(object) && has_any(object, DATABASES) | has(object, "cluster"))
+        || (first.is_one_of(&["writable", "writeable"]) && standby(&all[..at]))
+        || (first.is_verb("remove") && object.windows(2).any(|w| w[0].is("standby") && w[1].is("cluster")))
+    {
+        return true;
+    }
     // "make the replica the primary".
     let made = first.is_one_of_verbs(&["make", "turn", "convert", "set", "force"]);
     let result = rest.iter().skip(1).take(9).any(|word| word.is_one_of(&["primary", "master", "writer"]));
@@ -198,9 +212,21 @@ fn fences(rest: &[Word]) -> bool {
         return true;
     }
     let object = object(rest, 6);
+    // "take the old primary offline", "scale the old region to 0".
+    let old = has_any(object, OLD) && has_any(object, PLACES);
+    let down = || rest.iter().take(10).any(|word| word.is_one_of(&["offline", "down", "0", "zero"]));
+    // "revoke the security group's rules", "close the firewall".
+    let wall = || has_any(object, &["security", "firewall", "ingress"]);
+    if (first.is_one_of_verbs(&["take", "scale", "bring", "set"]) && old && down())
+        || (first.is_one_of_verbs(&["revoke", "close"]) && wall())
+        || (first.is_one_of(&["nothing", "nobody"])
+            && object.first().is_some_and(|word| word.is_verb("write")))
+    {
+        return true;
+    }
     let readonly =
         first.is("readonly") || (first.is_one_of_verbs(&["make", "set", "put"]) && has(object, "readonly"));
-    (first.is_one_of_verbs(VERBS) || readonly) && has_any(object, OLD) && has_any(object, PLACES)
+    (first.is_one_of_verbs(VERBS) || readonly) && old
 }
 
 fn holds_writes(rest: &[Word]) -> bool {
@@ -209,7 +235,11 @@ fn holds_writes(rest: &[Word]) -> bool {
     const HELD: &[&str] =
         &["write", "traffic", "user", "transaction", "connection", "session", "application", "app"];
     let first = &rest[0];
+    let readonly = first.is_one_of_verbs(&["put", "set", "switch"])
+        && has_any(object(rest, 3), &["application", "app", "site", "shop"])
+        && has(object(rest, 6), "readonly");
     first.is("quiesce")
+        || readonly
         || (first.is("maintenance") && rest.get(1).is_some_and(|next| next.is_one_of(&["mode", "page"])))
         || (first.is_one_of_verbs(VERBS) && has_any(object(rest, 3), HELD))
 }
@@ -217,6 +247,17 @@ fn holds_writes(rest: &[Word]) -> bool {
 fn verifies(all: &[Word], at: usize) -> bool {
     let first = &all[at];
     let noun = at.checked_sub(1).is_some_and(|before| all[before].is_one_of(&["health", "a", "the", "per"]));
+    // "make sure that the site is up", "place a test order".
+    const WELL: &[&str] =
+        &["up", "work", "working", "healthy", "reachable", "answer", "respond", "serve", "serving"];
+    let rest = &all[at..];
+    let sure =
+        first.is_verb("ensure") || (first.is_verb("make") && rest.get(1).is_some_and(|next| next.is("sure")));
+    let tries = first.is_one_of_verbs(&["place", "create", "submit", "make", "send"])
+        && rest.iter().skip(1).take(2).any(|word| word.is("test"));
+    if (sure && has_any(object(rest, 10), WELL)) || tries {
+        return true;
+    }
     let tested = first.is_one_of_verbs(&["test", "check"]) && !noun;
     tested
         || first.is_one_of_verbs(&["verify", "validate", "confirm"])
@@ -228,7 +269,15 @@ fn goes_back(rest: &[Word]) -> bool {
     let first = &rest[0];
     let back = rest.iter().skip(1).take(5).any(|word| word.is("back"));
     let old = || has_any(object(rest, 5), &["old", "original", "former", "failed"]);
+    let home = || has_any(object(rest, 3), &["old", "original", "former", "primary"]);
+    let again = first.is("reestablish")
+        || (first.is("re") && rest.get(1).is_some_and(|next| next.is_verb("establish")));
+    let region = || object(rest, 2).iter().any(|word| region::place(&word.text).is_some());
     first.is_one_of(&["failback", "rollback"])
+        || (again && has_any(object(rest, 4), &["replication", "replicated", "replica", "standby"]))
+        || (first.is_one_of_verbs(&["resync", "resynchronize", "resynchronise", "reverse"])
+            && (old() || has_any(object(rest, 3), &["replication", "replicated"])))
+        || (first.is_verb("return") && rest.get(1).is_some_and(|next| next.is("to")) && (home() || region()))
         || first.is_verb("reinstate")
         || (first.is_one_of_verbs(&["move", "switch", "return", "fail", "go", "point", "come"]) && back)
         || (first.is_one_of_verbs(&["rebuild", "rejoin", "rewind"]) && old())
@@ -374,7 +423,7 @@ fn deploys(all: &[Word]) -> Vec<(usize, Intent)> {
 
 #[cfg(test)]
 mod tests {
-    use bascule_core::asset::{AssetKind, Quantity};
+    use bascule_core::asset::AssetKind;
 
     use super::*;
 
@@ -422,6 +471,22 @@ mod tests {
             ("One load balancer in both regions", vec![Deploy { kind: Some(AssetKind::LoadBalancer) }]),
             ("Run terraform apply in the other region", vec![Deploy { kind: None }]),
             ("Have a coffee", vec![]),
+            ("Take the old primary offline", vec![Fence]),
+            ("Scale the old region's servers to 0", vec![Fence]),
+            ("Revoke the security group's rules of us-east-1", vec![Fence]),
+            ("Make sure that nothing writes to us-east-1", vec![Fence]),
+            ("Put the application into read-only mode", vec![HoldWrites]),
+            ("Detach the replica and make it writable", vec![PromoteDatabase]),
+            ("Activate the standby cluster", vec![PromoteDatabase]),
+            ("Remove the standby_cluster section from Patroni's configuration", vec![PromoteDatabase]),
+            ("Swing traffic over to us-west-1", vec![MoveNames]),
+            ("Make sure the site is up", vec![Verify]),
+            ("Place a test order", vec![Verify]),
+            ("Re-establish replication to us-east-2", vec![Failback]),
+            ("Resync the old primary as a replica", vec![Failback]),
+            ("Return to us-east-2 when it is there again", vec![Failback]),
+            ("Lower the TTL to 60 s", vec![]),
+            ("Set up monitoring in the other region", vec![Deploy { kind: Some(AssetKind::Monitoring) }]),
         ] {
             assert_eq!(intents(text), expected, "{text}");
         }

@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use super::inline::{cells, pipes};
+use super::quantity::is_nothing;
 use super::source::{Line, Stands};
 
 /// One promise of a document.
@@ -42,37 +44,78 @@ const REACH: usize = 12;
 /// The promises of a document.
 pub(super) fn objectives(lines: &[Line]) -> Objectives {
     let mut found = Objectives { rpo: Objective::Missing, rto: Objective::Missing };
+    // The columns of the table above that hold promises.
+    let mut columns: Vec<(usize, Kind)> = Vec::new();
     for line in lines.iter().filter(|line| line.place == Stands::Text) {
         let all = tokens(&line.text);
-        // The names are gathered until something is said: "RPO / RTO: 5 min / 1 h" says it of both, in their order.
-        let mut waiting: Vec<Kind> = Vec::new();
-        let mut names = names(&all).peekable();
-        while let Some((at, kind)) = names.next() {
-            waiting.push(kind);
-            let next = names.peek().map_or(all.len(), |(next, _)| *next);
-            let mut said = values(&all[at + 1..next.min(at + 1 + REACH)]).into_iter();
-            if said.len() == 0 && next < all.len() && next <= at + 2 {
+        let row = !pipes(&line.text).is_empty();
+        if !row {
+            columns.clear();
+        } else if columns.is_empty() {
+            columns = header(&line.text);
+            if !columns.is_empty() {
                 continue;
             }
-            let same = waiting.windows(2).all(|pair| pair[0] == pair[1]);
-            let first = said.next();
-            let mut last = first;
-            for (index, kind) in waiting.drain(..).enumerate() {
-                if index > 0 && !same {
-                    last = said.next().or(last);
+        } else {
+            let cells = cells(&line.text);
+            for (at, kind) in &columns {
+                let Some(cell) = cells.get(*at) else { continue };
+                let all = tokens(cell);
+                if !all.is_empty() && !is_nothing(cell) {
+                    found.take(*kind, values(&all).first().copied(), line.number);
                 }
-                let place = match kind {
-                    Kind::Loss => &mut found.rpo,
-                    Kind::Time => &mut found.rto,
-                };
-                *place = stricter(place, last, line.number);
             }
+            continue;
         }
+        in_line(&all, line.number, &mut found);
     }
     found
 }
 
+/// The columns of a table's header that are called by a promise's name alone.
+fn header(text: &str) -> Vec<(usize, Kind)> {
+    let cells = cells(text);
+    let named = cells.iter().enumerate().filter_map(|(at, cell)| {
+        let all = tokens(cell);
+        names(&all).next().filter(|_| values(&all).is_empty()).map(|(_, kind)| (at, kind))
+    });
+    let found: Vec<_> = named.collect();
+    // "| RPO | 5 min |" is a row and no header.
+    if cells.iter().any(|cell| !values(&tokens(cell)).is_empty()) { Vec::new() } else { found }
+}
+
+/// The promises that a line names, each with what follows.
+fn in_line(all: &[String], line: usize, found: &mut Objectives) {
+    // The names are gathered until something is said: "RPO / RTO: 5 min / 1 h" says it of both, in their order.
+    let mut waiting: Vec<Kind> = Vec::new();
+    let mut names = names(all).peekable();
+    while let Some((at, kind)) = names.next() {
+        waiting.push(kind);
+        let next = names.peek().map_or(all.len(), |(next, _)| *next);
+        let mut said = values(&all[at + 1..next.min(at + 1 + REACH)]).into_iter();
+        if said.len() == 0 && next < all.len() && next <= at + 2 {
+            continue;
+        }
+        let same = waiting.windows(2).all(|pair| pair[0] == pair[1]);
+        let mut last = said.next();
+        for (index, kind) in waiting.drain(..).enumerate() {
+            if index > 0 && !same {
+                last = said.next().or(last);
+            }
+            found.take(kind, last, line);
+        }
+    }
+}
+
 impl Objectives {
+    fn take(&mut self, kind: Kind, said: Option<Said>, line: usize) {
+        let place = match kind {
+            Kind::Loss => &mut self.rpo,
+            Kind::Time => &mut self.rto,
+        };
+        *place = stricter(place, said, line);
+    }
+
     /// Whether one of them was read on this line.
     pub(super) fn stand_on(&self, wanted: usize) -> bool {
         [&self.rpo, &self.rto].into_iter().any(|objective| match objective {
@@ -175,8 +218,14 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Option<u64>, Option<u64>) {
-        let line = Line { number: 1, indent: 0, text: text.to_owned(), place: Stands::Text };
-        let found = objectives(&[line]);
+        let line = |(at, text): (usize, &str)| Line {
+            number: at + 1,
+            indent: 0,
+            text: text.to_owned(),
+            place: Stands::Text,
+        };
+        let lines: Vec<Line> = text.lines().enumerate().map(line).collect();
+        let found = objectives(&lines);
         let seconds = |objective| match objective {
             Objective::Set { ms, .. } => Some(ms / 1000),
             Objective::Unread { .. } | Objective::Missing => None,
@@ -195,6 +244,11 @@ mod tests {
             ("RPO = 0", (Some(0), None)),
             ("RPO: 5 min (was 1 h)", (Some(300), None)),
             ("RPO: TBD", (None, None)),
+            (
+                "| Tier | RTO | RPO |\n|---|---|---|\n| 1 | 1 h | 5 min |\n| 2 | 1 d | n/a |",
+                (Some(300), Some(3600)),
+            ),
+            ("| What | Value |\n|---|---|\n| RPO | 5 min |\n| RTO | 1 h |", (Some(300), Some(3600))),
             ("RPO of fifteen minutes", (None, None)),
             ("We lost 5 minutes", (None, None)),
         ] {

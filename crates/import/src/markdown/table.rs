@@ -123,10 +123,13 @@ impl<'z> Table<'z> {
             .iter()
             .zip(&header.cells)
             .filter(|(column, cell)| **column == Column::Other && cell.contains(char::is_alphabetic))
+            // These are read as promises.
+            .filter(|(_, cell)| !["rpo", "rto"].iter().any(|name| cell.eq_ignore_ascii_case(name)))
             .map(|(_, cell)| format!("`{}`", shortened(cell)))
             .collect();
         if !unread.is_empty() {
-            let message = format!("not read: the column {}", unread.join(", "));
+            let column = if unread.len() == 1 { "column" } else { "columns" };
+            let message = format!("not read: the {column} {}", unread.join(", "));
             self.say(Code::ColumnUnread, header.line, message, "nothing, if it says nothing of recovery");
         }
         for wanted in [Column::Quantity, Column::Dr] {

@@ -11,6 +11,12 @@ fn of_a_wide_table_the_column_called_asset_names_the_asset() {
     let imported = imported(fixture("wide"));
     let names: Vec<_> = imported.document.assets.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["EC2 instances", "Aurora PostgreSQL", "ALB", "RDS for reports"]);
+    assert_eq!(
+        imported.objectives.rpo,
+        Objective::Set { ms: 60_000, line: 11 },
+        "the strictest of the column"
+    );
+    assert_eq!(imported.objectives.rto, Objective::Set { ms: 1_800_000, line: 11 });
     let reports = &imported.document.assets[3].dr;
     let one_region = matches!(reports, DrCell::Said { protection: Some(Protection::OneRegionOnly), .. });
     assert!(one_region, "several zones are one region: {reports:?}");
