@@ -29,6 +29,7 @@ gcc               /usr/bin/cc
 protobuf-compiler /usr/bin/protoc
 libprotobuf-dev   /usr/include/google/protobuf/descriptor.proto
 openssl           /usr/bin/openssl
+faketime          /usr/bin/faketime
 '
 [ "${1:-}" != --peers ] || needed="$needed
 postgresql-15-auto-failover  /usr/share/postgresql/15/extension/pgautofailover.control

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bascule_lab::plan::Place;
 use serde::Deserialize;
 
 use super::RATE;
@@ -85,6 +86,24 @@ impl Lab {
     /// Its folder.
     pub fn dir(&self) -> String {
         self.dir.display().to_string()
+    }
+
+    /// Its parts, and what they use.
+    pub fn status(&self) -> anyhow::Result<bascule_lab::status::Status> {
+        let output = self.command(&["lab", "status", "--json", "--dir", &self.dir()]).output()?;
+        serde_json::from_slice(&output.stdout).context("`bascule lab status`")
+    }
+
+    /// What a command at one of its places says.
+    pub fn at(&self, place: Place, argv: &[&str]) -> anyhow::Result<String> {
+        let dir = self.dir();
+        let exec = ["lab", "exec", "--dir", &dir, "--at", place.name(), "--"];
+        let output = self.command(&[&exec[..], argv].concat()).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("`{}` at {} ended with {}: {}", argv.join(" "), place.name(), output.status, said.trim());
+        }
+        String::from_utf8(output.stdout).context("its output is no text")
     }
 
     fn command(&self, argv: &[&str]) -> Command {
