@@ -123,7 +123,7 @@ impl Keeper {
             Some(probed) => probed.writes,
             None => Writes::NotProbed { why: "it has not looked yet".to_owned() },
         };
-        let seen = RegionReport { writes, standby: None };
+        let seen = RegionReport { writes };
         let report = Report {
             count: self.state.looked(),
             at: self.world.clock.now(),
