@@ -111,8 +111,9 @@ fn by_itself(args: &Args) -> anyhow::Result<(Took, Option<idle::Idle>)> {
     for round in 1..=args.by_itself {
         eprintln!("by itself, {round} of {}", args.by_itself);
         let before = lab.explain()?;
-        let loss = vec![vec!["region-loss".to_owned(), before.active.clone()]];
-        let row = torture::one(&lab, &before, &loss, LOST_FOR)?;
+        let faults = vec![format!("region-loss {}", before.active)];
+        let loss = torture::Trouble { faults, held: LOST_FOR, switchover: None };
+        let row = torture::one(&lab, &before, &loss)?;
         eprintln!("{}", torture::line(&row));
         if let torture::Verdict::Missed(why) = &row.verdict {
             bail!("by itself: {}", why.join("; "));

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use bascule_lab::plan::Place;
+use bascule_lab::plan::{LabPlan, Place};
 use serde::Deserialize;
 
 use super::RATE;
@@ -39,8 +39,14 @@ pub struct Loaded {
     pub errors: u64,
     /// The longest time without an acknowledged write.
     pub write_pause_ms: Option<u64>,
+    /// Writes that are there twice, though sent once.
+    pub duplicate_writes: Option<u64>,
+    /// Writes of which users do not know whether they were taken.
+    pub unknown_outcomes: u64,
     /// In which two regions took writes.
     pub double_writer_ms: Option<u64>,
+    /// In which they may have.
+    pub double_writer_possible_ms: Option<u64>,
 }
 
 /// What it answers in one word.
@@ -59,6 +65,19 @@ pub enum Word {
     NotRenewed,
     AtWork,
     Blocked,
+}
+
+/// What a member of the store says of itself.
+#[derive(Deserialize)]
+struct MemberStatus {
+    header: MemberHeader,
+    #[serde(default)]
+    leader: String,
+}
+
+#[derive(Deserialize)]
+struct MemberHeader {
+    member_id: String,
 }
 
 /// A lab that moves by itself.
@@ -120,6 +139,29 @@ impl Lab {
             bail!("`bascule {}` ended with {}: {}", argv.join(" "), output.status, said.trim());
         }
         Ok(())
+    }
+
+    /// Start a command, whose output nobody reads.
+    pub fn start(&self, argv: &[&str]) -> anyhow::Result<Child> {
+        let mut command = self.command(argv);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().with_context(|| format!("start `bascule {}`", argv.join(" ")))
+    }
+
+    /// The member that leads the store now.
+    pub fn store_leader(&self) -> anyhow::Result<String> {
+        let plan = LabPlan::load(&self.dir)?;
+        for member in plan.stores() {
+            let url = format!("http://{}:{}/v3/maintenance/status", member.address, plan.ports.etcd);
+            let argv = ["curl", "-sS", "--max-time", "2", "-X", "POST", "-d", "{}", &url];
+            // One that does not answer does not lead.
+            let Ok(said) = self.at(Place::Clients, &argv) else { continue };
+            let said: MemberStatus = serde_json::from_str(&said).with_context(|| format!("read {said:?}"))?;
+            if said.leader == said.header.member_id {
+                return Ok(member.name.clone());
+            }
+        }
+        bail!("the store has no leader")
     }
 
     /// What `bascule explain` says.
