@@ -223,7 +223,7 @@ async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
         }
         Action::VerifyWrite { region } => verify(setting, region).await,
         Action::ConfirmLost { region } => confirm_lost(setting, region).await,
-        Action::ReadFork { region } => read_fork(setting, region).await,
+        Action::ReadFork { region, at_most_ms } => read_fork(setting, region, *at_most_ms).await,
         Action::Renumber { region } => {
             let timeline = setting.region(region)?.database.renumber().await?;
             Ok(Evidence::note(format!(
@@ -459,7 +459,7 @@ async fn await_silence(survivor: &RegionPorts) -> Result<String, Attempt> {
     }
 }
 
-async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
+async fn read_fork(setting: &Setting, region: &RegionName, at_most_ms: u64) -> Result<Evidence, Attempt> {
     let world = &setting.world;
     let Some(tenure) = world.tenures.tenure().await? else {
         return Err(Attempt::Failed("the site has no tenure".to_owned()));
@@ -484,10 +484,29 @@ async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, A
         let note = format!("{} took no write in epoch {}: nothing is lost", setting.from, tenure.epoch);
         return Ok(Evidence { loss_ms: Some(0), ..Evidence::at(at, note) });
     }
-    let loss_ms = newest_age_ms.map(|age| planner::loss_ms(age, millis(dark_for)));
-    let loss = loss_ms.map_or("an unknown time".to_owned(), |ms| format!("at most {ms} ms"));
-    let note = format!("the histories part at {at}; writes of {loss} may be lost");
-    Ok(Evidence { loss_ms, ..Evidence::at(at, note) })
+    let told = newest_age_ms.map(|age| planner::loss_ms(age, millis(dark_for)));
+    let loss_ms = match told {
+        Some(ms) if ms <= at_most_ms => Some(ms),
+        _ => told.into_iter().chain(seen_loss_ms(setting, here).await).min(),
+    };
+    match loss_ms {
+        Some(ms) if ms <= at_most_ms => {
+            let note = format!("the histories part at {at}; writes of at most {ms} ms may be lost");
+            Ok(Evidence { loss_ms, ..Evidence::at(at, note) })
+        }
+        Some(ms) => Err(Attempt::Failed(format!(
+            "writes of up to {ms} ms may be lost, over the {at_most_ms} ms that this plan allows: plan again"
+        ))),
+        None => Err(Attempt::Failed("how much would be lost is not known: plan again".to_owned())),
+    }
+}
+
+/// See [`planner::seen_loss_ms`]; of a region that does not answer this takes as long as a question to it may.
+async fn seen_loss_ms(setting: &Setting, here: &RegionPorts) -> Option<u64> {
+    let ttl = Some(setting.world.ttl).filter(|ttl| !ttl.is_zero())?;
+    let old = setting.region(&setting.from).ok()?.database.observe().await;
+    let new = here.database.observe().await;
+    planner::seen_loss_ms(ttl, old.seen()?, new.seen()?)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -98,6 +98,36 @@ async fn come_back(trial: &Trial, what: &str) {
     assert!(run.succeeded(), "{what}: the reinstate ended as {run:?}");
 }
 
+/// Found by a seed of sites with keepers: a keeper decided, slept, and woke with a plan of a time at which little would have
+/// been lost. How much may be lost is asked again before the commit.
+#[test]
+fn a_plan_that_slept_while_the_standby_fell_behind_loses_nothing_that_nobody_allowed() {
+    in_virtual_time(async {
+        let trial = Trial::new(Case { kind: Kind::Failover, back: false }, 1).await;
+        let east = &trial.from;
+        trial.site.sim.with(|s| {
+            s.bring_back(east);
+            let gate = bascule_core::observation::GateState::Local;
+            s.region(east).gate = gate;
+            s.link_up = false;
+        });
+        // A look that finds it alive ends its darkness.
+        sleep_ms(1_000).await;
+        drive::assess(&trial.site, Kind::Switchover, &trial.to, None).await;
+        assert!(writes_flow(&trial.site).await, "users write where nobody follows");
+        sleep_ms(20_000).await;
+        trial.site.sim.with(|s| s.lose(east));
+        sleep_ms(1_000).await;
+
+        let run = trial.apply(None).await;
+        assert!(run.aborted(), "{run:?}");
+        assert!(!committed(&trial).await);
+        let told = format!("{:?}", records(&trial).await);
+        assert!(told.contains("plan again"), "{told}");
+        no_violation(&trial, "a plan that slept");
+    });
+}
+
 /// Found here: the pool of the dead standby was released before the active region's, so its death kept
 /// the active region's users waiting.
 #[test]
