@@ -414,6 +414,8 @@ async fn wait_out(
     epoch: Epoch,
     still: Duration,
 ) -> Result<Evidence, Attempt> {
+    let began = setting.world.clock.mono();
+    let mut first = None;
     loop {
         let Some(tenure) = setting.world.tenures.tenure().await? else {
             return Err(Attempt::Failed("the site has no tenure".to_owned()));
@@ -434,6 +436,12 @@ async fn wait_out(
                 stood.as_millis()
             );
             return Ok(Evidence { renewals: Some(sight.renewals), ..Evidence::note(note) });
+        }
+        if *first.get_or_insert(sight.renewals) != sight.renewals && now.since(began) >= still {
+            return Err(Attempt::Failed(format!(
+                "{region} renews its tenure, so it is not lost; if users can't write there all the same, `bascule \
+                 release` has it let go first"
+            )));
         }
         sleep((still - stood).min(WAIT_POLL)).await;
     }
@@ -465,8 +473,8 @@ async fn read_fork(setting: &Setting, region: &RegionName, at_most_ms: u64) -> R
         return Err(Attempt::Failed("the site has no tenure".to_owned()));
     };
     let here = setting.region(region)?;
+    let dark_since = world.tenures.sight(&setting.from, true, world.clock.now()).await?;
     let now = world.clock.now();
-    let dark_since = world.tenures.sight(&setting.from, true, now).await?;
     let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(observer::gone_since(world, since)));
     let never_stood_down =
         here.database.observe().await.seen().is_some_and(|d| d.role == ClusterRole::Primary);

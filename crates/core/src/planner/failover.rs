@@ -12,9 +12,10 @@ use super::{Code, Scene};
 use crate::action::Action;
 use crate::id::{Epoch, RegionName, StepId};
 use crate::manifest::Automatic;
-use crate::observation::{ClusterRole, DatabaseObservation, GateState, LastMove};
+use crate::observation::{ClusterRole, DatabaseObservation, GateState, LastMove, Observed};
 use crate::plan::{Kind, Phase, Plan};
 use crate::tenure::timing::Timing;
+use crate::time::Timestamp;
 
 /// Looks at the lost region, from two sides, before it is believed: each takes at most the provider's
 /// 1 s, and they run side by side, twice.
@@ -235,10 +236,19 @@ pub fn seen_loss_ms(ttl: Duration, old: &DatabaseObservation, new: &DatabaseObse
     (roles && new.position?.covers(old.position?)).then(|| millis(ttl))
 }
 
-/// What may be lost, in milliseconds. A number that a person accepted was read off an earlier look.
+/// What may be lost when it is asked again, in milliseconds: two looks at the same loss differ by no more than clocks do.
 fn allowed_ms(scene: &Scene<'_>) -> u64 {
-    let accepted = scene.request.accept_loss_ms.map(|ms| ms.saturating_add(CLOCKS_APART_MS));
-    accepted.unwrap_or(0).max(millis(scene.manifest.objective.rpo))
+    let accepted = scene.request.accept_loss_ms.unwrap_or(0);
+    accepted.max(millis(scene.manifest.objective.rpo)).saturating_add(CLOCKS_APART_MS)
+}
+
+/// When the standby was asked for the age of its newest write: the whole look may have taken a second longer, for the region that
+/// does not answer.
+fn looked_at(scene: &Scene<'_>, to: &RegionName) -> Timestamp {
+    match scene.region(to).map(|region| &region.database) {
+        Some(Observed::Seen { at, .. }) => *at,
+        Some(Observed::NotObserved { .. }) | None => scene.observation.at,
+    }
 }
 
 fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_age_ms: Option<u64>) {
@@ -246,7 +256,7 @@ fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_
     let dark_for = scene
         .region(from)
         .and_then(|r| r.lost_since)
-        .map_or(0, |since| millis(scene.observation.at.since(since)));
+        .map_or(0, |since| millis(looked_at(scene, to).since(since)));
     let told = newest_age_ms.map(|age| loss_ms(age, dark_for));
     let databases = [from, to].map(|region| scene.region(region).and_then(|r| r.database.seen()));
     let seen = match (&scene.manifest.automatic, databases) {

@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
+use bascule_core::decision::Vantage;
 use bascule_core::explain::{self, Explanation, Known, Readiness};
 use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
 use bascule_core::observation::{ClusterRole, Observation, Observed};
 use bascule_core::time::Timestamp;
-use bascule_core::vantage::{Pause, Place};
+use bascule_core::vantage::{Pause, Place, Writes};
 
 use crate::{healthy, manifest, seen, unseen, west};
 
 struct Scene {
     mode: Option<Mode>,
     observation: Observation,
-    places: Vec<(Place, bool)>,
+    places: Vec<Vantage>,
     renewed: Option<bool>,
     pause: Option<Pause>,
+}
+
+fn vantage(place: Place, writes: Writes) -> Vantage {
+    Vantage { place, fresh: true, writes: Some(writes) }
 }
 
 fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
@@ -23,7 +28,7 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
     let mut scene = Scene {
         mode: Some(Mode::Automatic),
         observation: healthy(),
-        places: vec![(keeper, true), (Place::Witness, true)],
+        places: [keeper, Place::Witness].map(|place| vantage(place, Writes::Work)).to_vec(),
         renewed: Some(true),
         pause: None,
     };
@@ -67,7 +72,7 @@ fn each_obstacle_has_its_word() {
         assert!(stands, "{text}");
         explained.readiness
     };
-    assert_eq!(word(|s| s.places[1].1 = false), Readiness::Unobserved);
+    assert_eq!(word(|s| s.places[1].fresh = false), Readiness::Unobserved);
     assert_eq!(word(|s| s.renewed = Some(false)), Readiness::NotRenewed);
     assert_eq!(
         word(|s| s.observation.open_operation = seen(Some("op-1".parse().expect("an id")))),

@@ -63,6 +63,7 @@ pub enum Word {
     TargetOverLagLimit,
     Unobserved,
     NotRenewed,
+    Impaired,
     AtWork,
     Blocked,
 }
