@@ -177,7 +177,7 @@ async fn stream(
     let from = found.wire.identify().await?;
     found.wire.stream_from(from).await?;
     let rivals = search::rivals(config, &found);
-    let lag = Lag::follow(&config.ahead, found.login, from.lsn.0);
+    let lag = Lag::follow(&config.ahead, found.login);
     state.sessions.fetch_add(1, Ordering::Relaxed);
     state.streaming.store(true, Ordering::Relaxed);
     let ended = confirm(found.wire, rivals, from.lsn.0, lag, hold, state).await;
@@ -223,9 +223,10 @@ async fn confirm(
         if look && unanswered == UNANSWERED_MAX {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the primary says nothing any more"));
         }
-        lag.received(received);
         state.received.store(received, Ordering::Relaxed);
-        let allowed = if hold.is_followed() { lag.allowed() } else { u64::MAX };
+        let followed = hold.is_followed();
+        lag.wants(followed.then_some(received));
+        let allowed = if followed { lag.allowed() } else { u64::MAX };
         let upto = received.min(allowed).max(sent);
         let confirmation = wire::confirmation(upto, look);
         // Asked last: whatever was slow before this line was slow before the question.

@@ -313,6 +313,34 @@ async fn a_region_that_nobody_has_followed_yet_waits_for_nobody() {
     assert!(!commits(&primary).await, "once it was followed the limit counts");
 }
 
+/// When the primary was last asked how far the other region is; empty if it never was.
+async fn last_asked(primary: &Postgres) -> String {
+    primary.value("SELECT max(query_start) FROM pg_stat_activity WHERE application_name = 'bascule'").await
+}
+
+#[tokio::test]
+async fn the_primary_is_asked_for_its_standby_only_while_the_limit_counts() {
+    let primary = guarded().await;
+    let permit =
+        Permit::ahead(&[&primary], Ahead::Bytes { bytes: 0, peers: vec!["nobody".parse().unwrap()] });
+    permit.hold.followed.store(false, Ordering::SeqCst);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    tokio::time::sleep(HANGS).await;
+    assert_eq!(last_asked(&primary).await, "", "there is nobody to ask about");
+    permit.hold.followed.store(true, Ordering::SeqCst);
+    assert!(!commits(&primary).await);
+    let first = last_asked(&primary).await;
+    tokio::time::sleep(HANGS).await;
+    assert!(first < last_asked(&primary).await, "it asks while a commit waits");
+    permit.hold.followed.store(false, Ordering::SeqCst);
+    assert!(commits(&primary).await);
+    let last = last_asked(&primary).await;
+    tokio::time::sleep(HANGS).await;
+    assert_eq!(last_asked(&primary).await, last, "and no more, as in the next tenure");
+}
+
 #[tokio::test]
 async fn a_primary_whose_commits_wait_for_the_other_region_can_be_stopped() {
     let mut primary = guarded().await;
