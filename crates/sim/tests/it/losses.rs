@@ -1,7 +1,8 @@
 //! A region dies in the middle of an operation: at every journal write, either region, and the site has
 //! a way to go on that needs no dead region.
 
-use bascule_core::id::RegionName;
+use bascule_core::id::{Epoch, RegionName};
+use bascule_core::observation::GateState;
 use bascule_core::operation::Event;
 use bascule_core::plan::Kind;
 use bascule_core::ports::JournalStore;
@@ -107,8 +108,8 @@ fn a_plan_that_slept_while_the_standby_fell_behind_loses_nothing_that_nobody_all
         let east = &trial.from;
         trial.site.sim.with(|s| {
             s.bring_back(east);
-            let gate = bascule_core::observation::GateState::Local;
-            s.region(east).gate = gate;
+            let region = s.region(east);
+            (region.gate, region.gate_epoch) = (GateState::Local, Epoch(1));
             s.link_up = false;
         });
         // A look that finds it alive ends its darkness.
