@@ -13,8 +13,7 @@ use bascule_core::plan::Step;
 use bascule_core::planner;
 use bascule_core::ports::{PortError, Record, StoreError};
 use bascule_core::position::Position;
-use bascule_core::tenure::timing::Timing;
-use bascule_core::tenure::{self, Tenure};
+use bascule_core::tenure;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::observer;
@@ -33,9 +32,9 @@ const WAIT_POLL: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_millis(400);
 
 /// Looks at a lost region and at the one it fed: each takes at most the provider's 1 s, and a feed twice [`SILENCE`].
-const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 /// Past the wait itself: a few questions to the store.
-const WAITED_OUT_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const WAITED_OUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -357,40 +356,6 @@ async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Atte
     }
 }
 
-/// Show that the active region is lost, as a failover away from it would: its tenure stands still, or, where nobody
-/// renews, nothing of it answers and it feeds nobody. `Err` says what it still does.
-pub(crate) async fn prove_lost(
-    world: &World,
-    operation: &OperationId,
-    tenure: &Tenure,
-    survivor: &RegionName,
-) -> Result<String, String> {
-    let (lost, epoch) = (tenure.active.clone(), tenure.epoch);
-    let setting = Setting {
-        world: world.clone(),
-        operation: operation.clone(),
-        term: Term(0),
-        from: lost.clone(),
-        to: survivor.clone(),
-        source: None,
-    };
-    let still = Timing::of(world.ttl).claim_after();
-    let (action, bound) = if world.ttl.is_zero() {
-        if !observer::is_dark(world, &lost).await {
-            return Err(format!("{lost} answers"));
-        }
-        (Action::ConfirmLost { region: lost }, CONFIRM_WITHIN)
-    } else {
-        (Action::WaitOut { region: lost, epoch, still_ms: millis(still) }, still + WAITED_OUT_WITHIN)
-    };
-    match bounded(setting, action, millis(bound)).await {
-        Attempt::Done(evidence) => Ok(evidence.note),
-        Attempt::Failed(why) | Attempt::Refuted(why) | Attempt::Unknown(why) | Attempt::Fenced(why) => {
-            Err(why)
-        }
-    }
-}
-
 /// Two vantages: this controller, which has looked once before it made the plan and looks again here,
 /// and the standby that the region should be feeding.
 async fn confirm_lost(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
@@ -517,7 +482,7 @@ async fn seen_loss_ms(setting: &Setting, here: &RegionPorts) -> Option<u64> {
     planner::seen_loss_ms(ttl, old.seen()?, new.seen()?)
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
