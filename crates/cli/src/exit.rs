@@ -80,6 +80,7 @@ mod tests {
             by: Some("failover-1".parse().unwrap()),
             renewals,
             settled: false,
+            released: None,
         }
     }
 
@@ -96,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_region_whose_keepers_renew_is_not_abandoned_before_they_are_stopped() {
+    fn a_region_whose_keepers_renew_is_not_abandoned_before_it_lets_go() {
         let said = waited(Ok(Some(tenure(9))));
         assert!(
             said.starts_with("the keepers of west still renew its tenure (2 times within 4206 ms)"),
             "{said}"
         );
-        assert!(said.contains("`bascule resume`") && said.contains("stop its keepers"), "{said}");
+        assert!(said.contains("`bascule resume`") && said.contains("`bascule release`"), "{said}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum NotLost {
     /// Its keepers live.
     #[error(
         "the keepers of {region} still renew its tenure ({times} times within {ms} ms): `bascule resume` finishes the \
-         operation; to give {region} up all the same, stop its keepers, then `bascule abandon` again"
+         operation; to give {region} up all the same, `bascule release`, then `bascule abandon` again"
     )]
     Renewed {
         /// The region.

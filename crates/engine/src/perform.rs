@@ -441,6 +441,11 @@ async fn read_fork(setting: &Setting, region: &RegionName, at_most_ms: u64) -> R
     let dark_since = world.tenures.sight(&setting.from, true, world.clock.now()).await?;
     let now = world.clock.now();
     let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(observer::gone_since(world, since)));
+    // Whoever has waited its tenure out knows that it acknowledges nothing, however long it has looked dark.
+    let mono = world.clock.mono();
+    let waited = world.sight.saw(&tenure, mono).still_for(mono);
+    let over_for = if world.ttl.is_zero() { Duration::ZERO } else { waited.saturating_sub(world.ttl) };
+    let dark_for = dark_for.max(over_for);
     let never_stood_down =
         here.database.observe().await.seen().is_some_and(|d| d.role == ClusterRole::Primary);
     let (at, newest_age_ms) = if never_stood_down {

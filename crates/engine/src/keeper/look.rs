@@ -172,6 +172,7 @@ impl Keeper {
 
     async fn decide(&self, memory: &mut Memory, tenure: &Tenure, here: &RegionName) {
         let holder = self.is_in(&tenure.active);
+        let settled_for = self.settled_for(memory, tenure);
         // At rest nobody but the holder has to know.
         if !holder && !self.stands_still() {
             self.say(&Decision::Rest(decision::Rest::Renewed));
@@ -191,7 +192,6 @@ impl Keeper {
         // While the other region is not whole its gate is left alone, unless users are not served.
         let fails = self.state.probed().is_some_and(|probed| probed.failing_since.is_some());
         let restore_due = holder && (tenure.settled || unfinished || fails) && self.restore_is_due(memory);
-        let settled_for = self.settled_for(memory, tenure);
         loop {
             let now = self.world.clock.mono();
             let sight = self.world.sight.saw(tenure, now);
@@ -327,22 +327,22 @@ impl Keeper {
 
     async fn assess(&self, kind: Kind, to: &RegionName) -> (Observation, Assessment) {
         let mut observation = observer::observe(&self.world).await;
-        self.not_dark_while_it_held(&mut observation);
+        self.lost_since_its_hold_ended(&mut observation);
         let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms: Vec::new() };
         let assessment = planner::plan(&self.manifest, &observation, &request);
         (observation, assessment)
     }
 
-    /// A region may acknowledge writes until `ttl` after its last renewal, however dark it looked to whoever
-    /// was cut off from it before: what may be lost is counted from there.
-    fn not_dark_while_it_held(&self, observation: &mut Observation) {
+    /// A region may acknowledge writes until `ttl` after its last renewal, and not after it, however it looked to whoever was
+    /// cut off from it: what may be lost is counted from there.
+    fn lost_since_its_hold_ended(&self, observation: &mut Observation) {
         let Some(tenure) = self.state.tenure() else { return };
         let now = self.world.clock.mono();
         let still = self.world.sight.saw(&tenure, now).still_for(now);
-        let over_for_ms = millis(still.saturating_sub(self.policy.ttl));
-        let earliest = Timestamp(observation.at.0.saturating_sub(over_for_ms));
+        let over_for = still.saturating_sub(self.policy.ttl);
         if let Some(region) = observation.regions.get_mut(&tenure.active) {
-            region.lost_since = region.lost_since.map(|since| since.max(earliest));
+            let ended = Timestamp(self.world.clock.now().0.saturating_sub(millis(over_for)));
+            region.lost_since = (!over_for.is_zero()).then_some(ended);
         }
     }
 
