@@ -74,11 +74,17 @@ pub async fn last_move(world: &World, tenure: &Tenure) -> Result<LastMove, Store
     Ok(LastMove::Unfinished { opened })
 }
 
+/// One region, as it is at this moment; none if the manifest has no such region.
+pub async fn region(world: &World, region: &RegionName) -> Option<RegionObservation> {
+    let ports = world.regions.get(region)?;
+    let ((database, gate, pool), compute) = tokio::join!(parts(ports), world.front_door.compute(region));
+    Some(RegionObservation { database, gate, pool, compute, lost_since: None })
+}
+
 /// Whether no part of a region answers at this moment; the sighting is recorded.
 pub async fn is_dark(world: &World, region: &RegionName) -> bool {
-    let Some(ports) = world.regions.get(region) else { return false };
-    let ((database, gate, pool), compute) = tokio::join!(parts(ports), world.front_door.compute(region));
-    let dark = RegionObservation { database, gate, pool, compute, lost_since: None }.is_dark();
+    let Some(seen) = self::region(world, region).await else { return false };
+    let dark = seen.is_dark();
     if let Err(error) = world.tenures.sight(region, dark, world.clock.now()).await {
         // A later look is recorded instead; until then more loss is assumed than there was.
         tracing::warn!(%region, %error, "sighting not recorded");

@@ -71,6 +71,7 @@ fn a_region_that_is_ill_is_let_go_by_a_person(site: &Site) {
     let explained = || site.bascule(&["explain"]);
     assert!(eventually(|| explained().out.contains("Users can't write there")), "{:#?}", explained());
     explained().must(3, "bascule release");
+    assert!(explained().out.contains("database"), "what ails it: {:#?}", explained());
     let failover = ["failover", "--to", EAST, "--accept-data-loss", "5m"];
     site.bascule(&failover).must(4, "renews its tenure, so it is not lost");
     site.bascule(&["release", "its database is dead", "--by", "ada"]).must(0, "us-west-1 lets go");

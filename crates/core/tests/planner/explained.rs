@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use bascule_core::decision::Vantage;
 use bascule_core::explain::{self, Explanation, Known, Readiness};
+use bascule_core::id::Epoch;
 use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
-use bascule_core::observation::{ClusterRole, Observation, Observed};
+use bascule_core::observation::{
+    ClusterRole, ComputeObservation, GateObservation, GateState, Observation, Observed, RegionObservation,
+};
 use bascule_core::time::Timestamp;
 use bascule_core::vantage::{Pause, Place, Writes};
 
@@ -131,4 +134,21 @@ fn what_is_not_known_is_not_explained_away() {
     observation.tenure = unseen();
     let known = Known { manifest, observation: &observation, places: &[], renewed: None, pause: Ok(None) };
     assert_eq!(explain::explain(&known), Err("no answer within 1000 ms".to_owned()));
+}
+
+#[test]
+fn what_ails_an_active_region_is_told_part_by_part() {
+    let ailments = |change: fn(&mut RegionObservation)| {
+        let mut region = healthy().regions.remove(&crate::east()).expect("a region");
+        change(&mut region);
+        region.ailments()
+    };
+    assert!(ailments(|_| ()).is_empty(), "{:?}", ailments(|_| ()));
+    assert_eq!(ailments(|r| r.database = unseen()), ["database not observed (no answer within 1000 ms)"]);
+    let value = ComputeObservation { alive: 2, ready: 0, wanted: 3 };
+    let mut region = healthy().regions.remove(&crate::east()).expect("a region");
+    region.compute = seen(value);
+    assert_eq!(region.ailments(), ["2 of 3 instances run, 0 can write"]);
+    region.gate = seen(GateObservation { state: GateState::Closed, epoch: Epoch(1), servers_up: 0 });
+    assert_eq!(region.ailments()[0], "load balancer's gate closed");
 }

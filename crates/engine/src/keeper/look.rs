@@ -107,6 +107,7 @@ impl Keeper {
         let probed = match answer {
             Ok(()) => Probed { writes: Writes::Work, failing_since: None },
             Err(why) => {
+                let why = if self.is_in(active) { self.diagnosed(why, active).await } else { why };
                 let since = before.unwrap_or(now);
                 let for_ms = millis(now.since(since));
                 Probed { writes: Writes::Fail { why, for_ms }, failing_since: Some(since) }
@@ -118,6 +119,12 @@ impl Keeper {
             // How much may be lost is counted from when the region was first seen dark. One that renews lives.
             observer::is_dark(&self.world, active).await;
         }
+    }
+
+    /// Why users can't write, with what is wrong with the parts of this keeper's own region: who reads it can begin there.
+    async fn diagnosed(&self, why: String, here: &RegionName) -> String {
+        let found = observer::region(&self.world, here).await.map(|seen| seen.ailments()).unwrap_or_default();
+        found.iter().fold(why, |text, ailment| format!("{text}; {ailment}"))
     }
 
     async fn tell(&self, tenure: &Tenure) {
