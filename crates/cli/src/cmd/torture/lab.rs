@@ -149,9 +149,20 @@ impl Lab {
         command.spawn().with_context(|| format!("start `bascule {}`", argv.join(" ")))
     }
 
-    /// The member that leads the store now.
+    /// The member that leads the store now; an election is waited for.
     pub fn store_leader(&self) -> anyhow::Result<String> {
         let plan = LabPlan::load(&self.dir)?;
+        let began = Instant::now();
+        while began.elapsed() < READY_WITHIN {
+            if let Some(leader) = self.leads(&plan)? {
+                return Ok(leader);
+            }
+            std::thread::sleep(AGAIN);
+        }
+        bail!("the store has no leader")
+    }
+
+    fn leads(&self, plan: &LabPlan) -> anyhow::Result<Option<String>> {
         for member in plan.stores() {
             let url = format!("http://{}:{}/v3/maintenance/status", member.address, plan.ports.etcd);
             let argv = ["curl", "-sS", "--max-time", "2", "-X", "POST", "-d", "{}", &url];
@@ -159,10 +170,10 @@ impl Lab {
             let Ok(said) = self.at(Place::Clients, &argv) else { continue };
             let said: MemberStatus = serde_json::from_str(&said).with_context(|| format!("read {said:?}"))?;
             if said.leader == said.header.member_id {
-                return Ok(member.name.clone());
+                return Ok(Some(member.name.clone()));
             }
         }
-        bail!("the store has no leader")
+        Ok(None)
     }
 
     /// What `bascule explain` says.

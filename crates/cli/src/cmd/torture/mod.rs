@@ -99,7 +99,8 @@ fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
     let mut dice = Dice(args.seed);
     let mut rows = Vec::new();
     for number in 1..=args.faults {
-        let before = lab.explain()?;
+        // The store may have no leader at this moment.
+        let before = lab.recovered(RECOVERED_WITHIN)?.context("the site is not ready to be broken again")?;
         let trouble = choose(&mut dice, &before, args.only.as_deref())?;
         eprintln!("fault {number} of {}: {trouble}", args.faults);
         let row = one(lab, &before, &trouble)?;
