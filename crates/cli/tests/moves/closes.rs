@@ -83,18 +83,13 @@ impl Hung {
     }
 }
 
-/// A keeper's process id, as seen from here.
-fn process(site: &Site, keeper: &str) -> i32 {
+/// The threads of a keeper but the one that confirms commits and answers for the gate.
+fn loops(site: &Site, keeper: &str) -> Vec<Pid> {
     let is_it = |pid: &i32| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         ["keeper", keeper].iter().all(|word| line.split('\0').any(|found| found == *word))
     };
-    site.lab.pids().find(is_it).unwrap()
-}
-
-/// The threads of a keeper but the one that confirms commits and answers for the gate.
-fn loops(site: &Site, keeper: &str) -> Vec<Pid> {
-    let pid = process(site, keeper);
+    let pid = site.lab.pids().find(is_it).unwrap();
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let name = |task: &std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap();
     let (gate, loops): (Vec<_>, Vec<_>) = tasks.partition(|task| name(task).trim() == "gate");
@@ -123,9 +118,11 @@ impl<'a> Stepped<'a> {
         stepped.step("+0");
         for keeper in KEEPERS {
             site.lab.does(&["break", "part-loss", keeper]);
-            stepped.keepers.push(stepped.start(keeper));
+            let child = stepped.start(keeper);
+            let maps = format!("/proc/{}/maps", child.id());
+            stepped.keepers.push(child);
             std::thread::sleep(TTL);
-            let maps = std::fs::read_to_string(format!("/proc/{}/maps", process(site, keeper))).unwrap();
+            let maps = std::fs::read_to_string(maps).unwrap();
             assert!(maps.contains("libfaketime"), "its clock can be stepped");
         }
         stepped
