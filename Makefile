@@ -46,6 +46,12 @@ FIRST ?= $(shell date +%s)00000
 soak:
 	$(CARGO) run --release -p bascule-sim --example soak -- $(FOR) $(FIRST)
 
+# A lab that moves by itself, under load and an ordinary day's small troubles, for an hour: nothing may move. Lands in
+# target/soak.json.
+.PHONY: soak-lab
+soak-lab: build
+	target/debug/bascule soak --for $(FOR)s --out target/soak.json
+
 # Debian packages and the Python environment.
 setup:
 	@infra/setup/install.sh

@@ -33,6 +33,7 @@ openssl           /usr/bin/openssl
 prometheus        /usr/bin/prometheus
 git               /usr/bin/git
 openssh-client    /usr/bin/ssh-keygen
+faketime          /usr/bin/faketime
 '
 [ "${1:-}" != --peers ] || needed="$needed
 postgresql-15-auto-failover  /usr/share/postgresql/15/extension/pgautofailover.control

@@ -63,3 +63,76 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
         None => ExitCode::FAILURE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bascule_core::id::Epoch;
+    use bascule_core::ports::StoreError;
+    use bascule_core::tenure::Tenure;
+    use bascule_core::time::Timestamp;
+    use bascule_engine::executor::Error;
+    use bascule_engine::lost::NotLost;
+
+    use super::*;
+
+    fn tenure(renewals: u64) -> Tenure {
+        Tenure {
+            epoch: Epoch(2),
+            active: "west".parse().unwrap(),
+            since: Timestamp(1),
+            by: Some("failover-1".parse().unwrap()),
+            renewals,
+            settled: false,
+            released: None,
+        }
+    }
+
+    /// What `bascule abandon` says, which is a refusal whatever the cause.
+    fn refusal(why: NotLost) -> String {
+        let error = Error::NotLost { id: "failover-1".parse().unwrap(), why };
+        let said = error.to_string();
+        assert_eq!(explain(&error.into()), ExitCode::from(REFUSED));
+        said.strip_prefix("operation failover-1 is not abandoned: ").unwrap().to_owned()
+    }
+
+    fn waited(now: Result<Option<Tenure>, StoreError>) -> String {
+        refusal(NotLost::after_waiting(&tenure(7), now, Duration::from_millis(4_206)))
+    }
+
+    #[test]
+    fn a_region_whose_keepers_renew_is_not_abandoned_before_it_lets_go() {
+        let said = waited(Ok(Some(tenure(9))));
+        assert!(
+            said.starts_with("the keepers of west still renew its tenure (2 times within 4206 ms)"),
+            "{said}"
+        );
+        assert!(said.contains("`bascule resume`") && said.contains("`bascule release`"), "{said}");
+    }
+
+    #[test]
+    fn a_region_that_is_seen_is_not_abandoned_before_all_of_it_is_gone() {
+        let said =
+            refusal(NotLost::Seen { region: "west".parse().unwrap(), why: "west answers here".to_owned() });
+        assert!(said.starts_with("not enough places see west as lost (west answers here)"), "{said}");
+        assert!(said.contains("`bascule resume`") && said.contains("stop what is left of it"), "{said}");
+    }
+
+    #[test]
+    fn a_store_that_is_silent_says_nothing_about_the_region() {
+        for silent in [Err(StoreError::Unavailable("no answer in time".to_owned())), Ok(Some(tenure(7)))] {
+            let said = waited(silent);
+            assert!(
+                said.starts_with("it is unknown whether west is lost, since the store could not be asked (")
+            );
+            assert!(said.contains("bring the store back") && !said.contains("resume"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_operation_that_another_one_followed_has_nothing_to_abandon() {
+        let said = waited(Ok(Some(Tenure { epoch: Epoch(3), ..tenure(0) })));
+        assert!(said.starts_with("west is not active in epoch 2 any more"), "{said}");
+    }
+}

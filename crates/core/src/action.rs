@@ -127,10 +127,13 @@ pub enum Action {
         /// The region that is thought gone.
         region: RegionName,
     },
-    /// Read how far the surviving standby got: the fork point, and what may be lost.
+    /// Read how far the surviving standby got: the fork point, and what may be lost. It fails if that is more than was
+    /// allowed when the plan was made: whoever made it may have slept since.
     ReadFork {
         /// The region that is to be promoted.
         region: RegionName,
+        /// Milliseconds of writes that may be lost at most.
+        at_most_ms: u64,
     },
     /// See that a returned region's diverged history has a timeline of its own, so that its cluster manager
     /// can't take it for the active one's and follow without a rewind; give it one if not.
@@ -163,7 +166,7 @@ impl Action {
             | Action::Promote { region }
             | Action::AwaitFollowing { region, .. }
             | Action::VerifyWrite { region }
-            | Action::ReadFork { region }
+            | Action::ReadFork { region, .. }
             | Action::Renumber { region }
             | Action::SaveDivergence { region, .. } => Some(region),
             Action::SetTtl { .. }

@@ -18,13 +18,16 @@ use crate::id::{OperationId, RegionName};
 use crate::manifest::{Automatic, Impaired, Mode};
 use crate::observation::LastMove;
 use crate::planner::{Assessment, Code, Finding};
-use crate::tenure::Tenure;
 use crate::tenure::challenge::Sight;
+use crate::tenure::{Release, Tenure};
 use crate::time::{Mono, Timestamp};
 use crate::vantage::{Pause, Place, Writes};
 
 /// Places that must agree that a region takes no writes: its own loss of the network can fool one.
 pub const VANTAGES_MIN: usize = 2;
+/// What a keeper has let go of, it takes back if the tenure stood still for so many of its lengths: a takeover is waited for
+/// over one, and made in less than two.
+pub const RELEASED_FOR: u32 = 10;
 /// A controller beats every second; one that missed three is dead, or as good as. Taking over from one
 /// that lives is safe (its next append is fenced), so this need not be longer.
 pub const EXECUTOR_SILENT: Duration = Duration::from_secs(3);
@@ -46,6 +49,8 @@ pub struct Situation<'a> {
     pub now: Mono,
     /// Its wall clock, for the cool-down alone.
     pub wall: Timestamp,
+    /// For how long this keeper has known that the other region follows; zero if it does not.
+    pub settled_for: Duration,
     /// What every place says of the active region.
     pub vantages: &'a [Vantage],
     /// Whether an operator forbids it; `Err` if that could not be read.
@@ -116,6 +121,15 @@ pub enum Rest {
     AtWork(OperationId),
     /// A person decides.
     Manual,
+    /// The active region has let go, and the other one may take over.
+    Released(Release),
+    /// Users can't write in the active region, its keepers renew, and the policy is to report that.
+    Impaired {
+        /// For so long, in milliseconds.
+        for_ms: u64,
+        /// What was found.
+        why: String,
+    },
 }
 
 /// What to ask the planner for.
@@ -147,7 +161,12 @@ pub enum Act {
     /// Make gates and pools what the tenure says.
     Restore,
     /// Stop renewing: this region can't write, and the other one could.
-    Release,
+    Release {
+        /// What it found.
+        why: String,
+    },
+    /// Renew again: nobody took over.
+    Keep,
 }
 
 /// Why something must not be done.
@@ -188,7 +207,10 @@ pub enum Refusal {
 #[must_use]
 pub fn decide(s: &Situation<'_>) -> Decision {
     if s.policy.mode == Mode::Manual {
-        return Decision::Rest(Rest::Manual);
+        // That the other region follows is recorded whoever decides: a limit on loss counts from there.
+        let unsettled = s.here == &s.tenure.active && !s.tenure.settled && s.open.is_none();
+        let look = unsettled && s.reinstate.is_none();
+        return if look { Decision::Look(Look::Reinstate) } else { Decision::Rest(Rest::Manual) };
     }
     if s.here == &s.tenure.active { as_holder(s) } else { as_challenger(s) }
 }
@@ -196,6 +218,15 @@ pub fn decide(s: &Situation<'_>) -> Decision {
 /// The active region's keeper: finish what a dead controller left, give up a region that can't write,
 /// and see that there is a standby.
 fn as_holder(s: &Situation<'_>) -> Decision {
+    if let Some(release) = &s.tenure.released {
+        let waited = s.sight.still_for(s.now) >= s.policy.ttl * RELEASED_FOR + stagger(s);
+        let keeps = release.for_a_while && waited && s.open.is_none();
+        return if keeps {
+            Decision::Act(Act::Keep)
+        } else {
+            Decision::Rest(Rest::Released(release.clone()))
+        };
+    }
     if let Some(open) = s.open {
         if open.silent_for < EXECUTOR_SILENT + stagger(s) {
             return Decision::Rest(Rest::AtWork(open.id.clone()));
@@ -207,14 +238,18 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         Some(assessment) if assessment.runnable().is_some() => return unless_paused(s, Act::Restore),
         Some(_) | None => {}
     }
-    if s.policy.impaired == Impaired::Release && is_impaired(s) {
-        // Let go only for somebody who can take over.
+    if let Some((for_ms, why)) = impaired(s) {
+        if s.policy.impaired == Impaired::Report {
+            return Decision::Rest(Rest::Impaired { for_ms, why });
+        }
+        // Let go only for somebody who can take over, and will.
         let Some(failover) = s.failover else { return Decision::Look(Look::Failover) };
         let mut refusals = paused(s);
+        refusals.extend(vantages(s));
         refusals.extend(unsettled(s));
         refusals.extend(cooling_down(s));
         refusals.extend(failover.blocks.iter().cloned().map(Refusal::Blocked));
-        return or_refuse(refusals, Act::Release);
+        return or_refuse(refusals, Act::Release { why });
     }
     match s.reinstate {
         None if !s.tenure.settled => Decision::Look(Look::Reinstate),
@@ -282,7 +317,10 @@ fn paused(s: &Situation<'_>) -> Vec<Refusal> {
 
 fn unsettled(s: &Situation<'_>) -> Option<Refusal> {
     let unopened = s.last_move.is_some_and(LastMove::is_unopened);
-    (!s.tenure.settled && !unopened).then_some(Refusal::NotSettled)
+    // Until it has been known for a tenure's length, a keeper that does not know it yet may have confirmed what the other
+    // region lacks.
+    let settled = s.tenure.settled && s.settled_for >= s.policy.ttl;
+    (!settled && !unopened).then_some(Refusal::NotSettled)
 }
 
 fn cooling_down(s: &Situation<'_>) -> Option<Refusal> {
@@ -319,18 +357,19 @@ fn window(place: &Place) -> Option<&RegionName> {
     }
 }
 
-/// A region whose keepers renew, and through whose front door neither they nor the witness can write for
-/// as long as the manifest says.
-fn is_impaired(s: &Situation<'_>) -> bool {
-    let failing = |v: &Vantage| {
-        v.fresh
-            && matches!(v.writes, Some(Writes::Fail { for_ms, .. })
-                if for_ms >= millis(s.policy.impaired_after))
+/// A region whose keepers renew, and through whose front door neither they nor anybody else can write for as long as the
+/// manifest says: since when, and why.
+fn impaired(s: &Situation<'_>) -> Option<(u64, String)> {
+    let failing = |v: &Vantage| match &v.writes {
+        Some(Writes::Fail { for_ms, why }) if v.fresh && *for_ms >= millis(s.policy.impaired_after) => {
+            Some((*for_ms, why.clone()))
+        }
+        Some(Writes::Fail { .. } | Writes::Work | Writes::NotProbed { .. }) | None => None,
     };
-    let own = s.vantages.iter().any(|v| v.place.is_in(s.here) && failing(v));
-    let other = s.vantages.iter().any(|v| !v.place.is_in(s.here) && failing(v));
+    let own = s.vantages.iter().filter(|v| v.place.is_in(s.here)).find_map(failing)?;
+    let other = s.vantages.iter().any(|v| !v.place.is_in(s.here) && failing(v).is_some());
     let contradicted = s.vantages.iter().any(|v| v.fresh && matches!(v.writes, Some(Writes::Work)));
-    own && other && !contradicted
+    (other && !contradicted).then_some(own)
 }
 
 impl Refusal {

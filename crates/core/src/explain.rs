@@ -15,7 +15,7 @@ use crate::planner::{self, Assessment, Code, Request};
 use crate::tenure::Tenure;
 use crate::tenure::challenge::Sight;
 use crate::time::{Mono, Timestamp};
-use crate::vantage::{Pause, Place, Writes};
+use crate::vantage::{Pause, Writes};
 
 /// What is known of the site at this moment.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub struct Known<'a> {
     pub manifest: &'a Manifest,
     /// Everything that was looked at.
     pub observation: &'a Observation,
-    /// The places that report, each with whether it did lately.
-    pub places: &'a [(Place, bool)],
+    /// What the places say of the active region.
+    pub places: &'a [Vantage],
     /// Whether the tenure was seen to be renewed; none where nobody renews.
     pub renewed: Option<bool>,
     /// Whether an operator has paused the site; `Err` if that could not be read.
@@ -54,6 +54,8 @@ pub enum Readiness {
     Unobserved,
     /// Nobody renews the tenure: the region's gate is closed.
     NotRenewed,
+    /// Users can't write now, and the tenure is renewed.
+    Impaired,
     /// Another operation is open.
     AtWork,
     /// The planner forbids it.
@@ -74,6 +76,7 @@ impl Readiness {
             Readiness::TargetOverLagLimit => "target over lag limit",
             Readiness::Unobserved => "unobserved",
             Readiness::NotRenewed => "not renewed",
+            Readiness::Impaired => "impaired",
             Readiness::AtWork => "at work",
             Readiness::Blocked => "blocked",
         }
@@ -170,8 +173,16 @@ fn judge(
         return if reasons.is_empty() { (Readiness::Manual, Vec::new()) } else { refused(&reasons) };
     };
     if known.renewed == Some(false) {
-        let why = format!("{} does not renew its tenure: its gate is closed, or about to", tenure.active);
+        let why = match &tenure.released {
+            Some(release) => {
+                format!("{} let {} go at {}: {}", release.by, tenure.active, release.at, release.why)
+            }
+            None => format!("{} does not renew its tenure: its gate is closed, or about to", tenure.active),
+        };
         return (Readiness::NotRenewed, vec![why]);
+    }
+    if let Some(why) = cannot_write(known.places, &tenure.active) {
+        return (Readiness::Impaired, vec![why]);
     }
     let vantages: Vec<Vantage> = known.places.iter().map(suppose_it_fails).collect();
     let sight = Sight { epoch: tenure.epoch, renewals: tenure.renewals, since: Mono(Duration::ZERO) };
@@ -186,6 +197,8 @@ fn judge(
         sight: &sight,
         now: Mono(policy.timing().claim_after()),
         wall: known.observation.at,
+        // Whoever has just come can't know, and it is a matter of seconds.
+        settled_for: Duration::MAX,
         vantages: &vantages,
         pause: known.pause,
         open: open.as_ref(),
@@ -210,9 +223,24 @@ fn judge(
 }
 
 /// Whoever looks would see it fail; who does not look now would not.
-fn suppose_it_fails((place, fresh): &(Place, bool)) -> Vantage {
+fn suppose_it_fails(vantage: &Vantage) -> Vantage {
     let writes = Writes::Fail { why: "supposed lost".to_owned(), for_ms: 0 };
-    Vantage { place: place.clone(), fresh: *fresh, writes: Some(writes) }
+    Vantage { writes: Some(writes), ..vantage.clone() }
+}
+
+/// What the region's own keepers found, if they and somebody else fail to write there, and nobody succeeds.
+fn cannot_write(places: &[Vantage], active: &RegionName) -> Option<String> {
+    let fresh = || places.iter().filter(|v| v.fresh);
+    let fails = |v: &&Vantage| matches!(v.writes, Some(Writes::Fail { .. }));
+    if fresh().any(|v| v.writes == Some(Writes::Work))
+        || !fresh().filter(fails).any(|v| !v.place.is_in(active))
+    {
+        return None;
+    }
+    fresh().filter(|v| v.place.is_in(active)).find_map(|v| match &v.writes {
+        Some(Writes::Fail { why, for_ms }) => Some(format!("for {} s: {why}", for_ms / 1_000)),
+        Some(Writes::Work | Writes::NotProbed { .. }) | None => None,
+    })
 }
 
 /// The first that a person would have to see to, and all of them.
@@ -242,6 +270,7 @@ fn rank(readiness: Readiness) -> u32 {
         Readiness::NotSettled => 4,
         Readiness::CoolingDown => 5,
         Readiness::NotRenewed
+        | Readiness::Impaired
         | Readiness::AtWork
         | Readiness::Ready
         | Readiness::Manual
@@ -276,6 +305,12 @@ impl fmt::Display for Explanation {
             Readiness::Manual => {
                 write!(f, "If it were lost now a person would run `bascule failover --to {standby}`; {loss}.")
             }
+            Readiness::Impaired => write!(
+                f,
+                "Users can't write there, {}. Nobody takes over while its keepers renew: mend it, or `bascule \
+                 release` and then `bascule failover --to {standby}`.",
+                self.reasons.join("; ")
+            ),
             Readiness::Paused
             | Readiness::CoolingDown
             | Readiness::NotSettled

@@ -112,6 +112,46 @@ impl RegionObservation {
             && self.pool.seen().is_none()
             && self.compute.seen().is_none()
     }
+
+    /// What keeps an active region's users from writing, part by part, as far as it was seen: for a person who has just been
+    /// called. Empty if each part is as it should be.
+    #[must_use]
+    pub fn ailments(&self) -> Vec<String> {
+        let unseen = |part: &str, why: &str| format!("{part} not observed ({why})");
+        let mut found = Vec::new();
+        match &self.database {
+            Observed::Seen { value, .. } => match value.role {
+                ClusterRole::Primary => {}
+                ClusterRole::Standby => found.push("database is a standby".to_owned()),
+                ClusterRole::Leaderless => found.push("database has no leader".to_owned()),
+            },
+            Observed::NotObserved { why } => found.push(unseen("database", why)),
+        }
+        match &self.gate {
+            Observed::Seen { value, .. } if value.state != GateState::Local => {
+                found.push(format!("load balancer's gate {}", value.state.as_str()));
+            }
+            Observed::Seen { value, .. } if value.servers_up == 0 => {
+                found.push("load balancer sees no primary".to_owned());
+            }
+            Observed::Seen { .. } => {}
+            Observed::NotObserved { why } => found.push(unseen("load balancer", why)),
+        }
+        match &self.pool {
+            Observed::Seen { value, .. } if value.held => found.push("pool holds its clients".to_owned()),
+            Observed::Seen { .. } => {}
+            Observed::NotObserved { why } => found.push(unseen("pool", why)),
+        }
+        match &self.compute {
+            Observed::Seen { value, .. } if value.ready < value.wanted => found.push(format!(
+                "{} of {} instances run, {} can write",
+                value.alive, value.wanted, value.ready
+            )),
+            Observed::Seen { .. } => {}
+            Observed::NotObserved { why } => found.push(unseen("instances", why)),
+        }
+        found
+    }
 }
 
 /// What a region's database cluster does.

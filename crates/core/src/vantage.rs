@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MemberName, RegionName};
-use crate::position::Position;
 use crate::time::{Mono, Timestamp};
 
 /// Who looks.
@@ -74,21 +73,6 @@ pub enum Writes {
 pub struct RegionReport {
     /// Whether it takes writes through its front door.
     pub writes: Writes,
-    /// Where its standby got, and the age of its newest write in milliseconds; only a keeper sees that,
-    /// of its own region's database.
-    pub standby: Option<StandbyReport>,
-}
-
-/// How far a standby is, as its own region's keeper sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StandbyReport {
-    /// Whether it receives.
-    pub streaming: bool,
-    /// What it has received and flushed.
-    pub received: Position,
-    /// Age of its newest write, in milliseconds by its own clock.
-    pub newest_age_ms: Option<u64>,
 }
 
 /// What one place saw at one time.

@@ -19,6 +19,7 @@ use bascule_core::time::Timestamp;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
+use crate::lost::{self, NotLost};
 use crate::observer;
 use crate::perform::{self, Attempt, Setting};
 use crate::world::World;
@@ -65,15 +66,13 @@ pub enum Error {
         /// Which.
         id: OperationId,
     },
-    /// The region that it made active is there.
-    #[error(
-        "operation {id} can be finished, since the region that it made active is not lost ({why}): `bascule resume {id}`"
-    )]
+    /// The region that it made active is there, or may be.
+    #[error("operation {id} is not abandoned: {why}")]
     NotLost {
         /// Which.
         id: OperationId,
-        /// What speaks for the region.
-        why: String,
+        /// Why, and what to do.
+        why: NotLost,
     },
     /// It can't be aborted any more.
     #[error(
@@ -186,7 +185,7 @@ pub async fn abandon_if_lost(world: &World, id: OperationId, control: Control) -
     let plan = world.journals.read(&id).await?.header.plan;
     let tenure = world.tenures.tenure().await?.filter(|tenure| tenure.by.as_ref() == Some(&id));
     let Some(tenure) = tenure else { return Err(Error::NotCommitted { id }) };
-    match perform::prove_lost(world, &id, &tenure, &plan.from).await {
+    match lost::prove(world, &id, &tenure, &plan.from).await {
         Ok(why) => abandon(world, id, why, control).await,
         Err(why) => Err(Error::NotLost { id, why }),
     }

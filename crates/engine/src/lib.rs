@@ -5,6 +5,7 @@
 pub mod crash;
 pub mod executor;
 pub mod keeper;
+pub mod lost;
 pub mod observer;
 mod perform;
 pub mod report;

@@ -47,7 +47,7 @@ pub async fn open_operation(world: &World) -> Result<Option<OperationId>, StoreE
 }
 
 /// Operations of one tenure that are looked through: restores and reinstatements that were tried again. Past them the
-/// move is taken to be finished, which promises nothing.
+/// move itself is asked alone.
 const OPERATIONS_MAX: u32 = 50;
 
 /// How the move that made a region active came out, in all operations of its tenure.
@@ -58,28 +58,33 @@ pub async fn last_move(world: &World, tenure: &Tenure) -> Result<LastMove, Store
     // One that was founded is what it was; one that was followed is whole.
     let Some(by) = tenure.by.as_ref().filter(|_| !tenure.settled) else { return Ok(LastMove::Finished) };
     let mut opened = false;
-    for (header, _) in world.journals.list(OPERATIONS_MAX).await? {
-        let journal = world.journals.read(&header.id).await?;
+    let newest = world.journals.list(OPERATIONS_MAX).await?.into_iter().map(|(header, _)| header.id);
+    let until = newest.take_while(|id| id != by).collect::<Vec<_>>();
+    for id in until.iter().chain([by]) {
+        let journal = world.journals.read(id).await?;
         let events = journal.entries.iter().map(|entry| &entry.event);
         let state = Operation::replay(journal.header.plan, events)
-            .map_err(|error| StoreError::Damaged(format!("the journal of {}: {error}", header.id)))?;
+            .map_err(|error| StoreError::Damaged(format!("the journal of {id}: {error}")))?;
         opened |= state.may_have_promoted();
         let succeeded = state.course == Course::Ended { outcome: Outcome::Succeeded };
         if succeeded && state.may_have_promoted() {
             return Ok(LastMove::Finished);
         }
-        if &header.id == by {
-            return Ok(LastMove::Unfinished { opened });
-        }
     }
-    Ok(LastMove::Finished)
+    Ok(LastMove::Unfinished { opened })
+}
+
+/// One region, as it is at this moment; none if the manifest has no such region.
+pub async fn region(world: &World, region: &RegionName) -> Option<RegionObservation> {
+    let ports = world.regions.get(region)?;
+    let ((database, gate, pool), compute) = tokio::join!(parts(ports), world.front_door.compute(region));
+    Some(RegionObservation { database, gate, pool, compute, lost_since: None })
 }
 
 /// Whether no part of a region answers at this moment; the sighting is recorded.
 pub async fn is_dark(world: &World, region: &RegionName) -> bool {
-    let Some(ports) = world.regions.get(region) else { return false };
-    let ((database, gate, pool), compute) = tokio::join!(parts(ports), world.front_door.compute(region));
-    let dark = RegionObservation { database, gate, pool, compute, lost_since: None }.is_dark();
+    let Some(seen) = self::region(world, region).await else { return false };
+    let dark = seen.is_dark();
     if let Err(error) = world.tenures.sight(region, dark, world.clock.now()).await {
         // A later look is recorded instead; until then more loss is assumed than there was.
         tracing::warn!(%region, %error, "sighting not recorded");

@@ -13,8 +13,7 @@ use bascule_core::plan::Step;
 use bascule_core::planner;
 use bascule_core::ports::{PortError, Record, StoreError};
 use bascule_core::position::Position;
-use bascule_core::tenure::timing::Timing;
-use bascule_core::tenure::{self, Tenure};
+use bascule_core::tenure;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::observer;
@@ -33,9 +32,9 @@ const WAIT_POLL: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_millis(400);
 
 /// Looks at a lost region and at the one it fed: each takes at most the provider's 1 s, and a feed twice [`SILENCE`].
-const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 /// Past the wait itself: a few questions to the store.
-const WAITED_OUT_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const WAITED_OUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -223,7 +222,7 @@ async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
         }
         Action::VerifyWrite { region } => verify(setting, region).await,
         Action::ConfirmLost { region } => confirm_lost(setting, region).await,
-        Action::ReadFork { region } => read_fork(setting, region).await,
+        Action::ReadFork { region, at_most_ms } => read_fork(setting, region, *at_most_ms).await,
         Action::Renumber { region } => {
             let timeline = setting.region(region)?.database.renumber().await?;
             Ok(Evidence::note(format!(
@@ -357,40 +356,6 @@ async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Atte
     }
 }
 
-/// Show that the active region is lost, as a failover away from it would: its tenure stands still, or, where nobody
-/// renews, nothing of it answers and it feeds nobody. `Err` says what it still does.
-pub(crate) async fn prove_lost(
-    world: &World,
-    operation: &OperationId,
-    tenure: &Tenure,
-    survivor: &RegionName,
-) -> Result<String, String> {
-    let (lost, epoch) = (tenure.active.clone(), tenure.epoch);
-    let setting = Setting {
-        world: world.clone(),
-        operation: operation.clone(),
-        term: Term(0),
-        from: lost.clone(),
-        to: survivor.clone(),
-        source: None,
-    };
-    let still = Timing::of(world.ttl).claim_after();
-    let (action, bound) = if world.ttl.is_zero() {
-        if !observer::is_dark(world, &lost).await {
-            return Err(format!("{lost} answers"));
-        }
-        (Action::ConfirmLost { region: lost }, CONFIRM_WITHIN)
-    } else {
-        (Action::WaitOut { region: lost, epoch, still_ms: millis(still) }, still + WAITED_OUT_WITHIN)
-    };
-    match bounded(setting, action, millis(bound)).await {
-        Attempt::Done(evidence) => Ok(evidence.note),
-        Attempt::Failed(why) | Attempt::Refuted(why) | Attempt::Unknown(why) | Attempt::Fenced(why) => {
-            Err(why)
-        }
-    }
-}
-
 /// Two vantages: this controller, which has looked once before it made the plan and looks again here,
 /// and the standby that the region should be feeding.
 async fn confirm_lost(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
@@ -414,6 +379,8 @@ async fn wait_out(
     epoch: Epoch,
     still: Duration,
 ) -> Result<Evidence, Attempt> {
+    let began = setting.world.clock.mono();
+    let mut first = None;
     loop {
         let Some(tenure) = setting.world.tenures.tenure().await? else {
             return Err(Attempt::Failed("the site has no tenure".to_owned()));
@@ -434,6 +401,12 @@ async fn wait_out(
                 stood.as_millis()
             );
             return Ok(Evidence { renewals: Some(sight.renewals), ..Evidence::note(note) });
+        }
+        if *first.get_or_insert(sight.renewals) != sight.renewals && now.since(began) >= still {
+            return Err(Attempt::Failed(format!(
+                "{region} renews its tenure, so it is not lost; if users can't write there all the same, `bascule \
+                 release` has it let go first"
+            )));
         }
         sleep((still - stood).min(WAIT_POLL)).await;
     }
@@ -459,15 +432,20 @@ async fn await_silence(survivor: &RegionPorts) -> Result<String, Attempt> {
     }
 }
 
-async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
+async fn read_fork(setting: &Setting, region: &RegionName, at_most_ms: u64) -> Result<Evidence, Attempt> {
     let world = &setting.world;
     let Some(tenure) = world.tenures.tenure().await? else {
         return Err(Attempt::Failed("the site has no tenure".to_owned()));
     };
     let here = setting.region(region)?;
+    let dark_since = world.tenures.sight(&setting.from, true, world.clock.now()).await?;
     let now = world.clock.now();
-    let dark_since = world.tenures.sight(&setting.from, true, now).await?;
     let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(observer::gone_since(world, since)));
+    // Whoever has waited its tenure out knows that it acknowledges nothing, however long it has looked dark.
+    let mono = world.clock.mono();
+    let waited = world.sight.saw(&tenure, mono).still_for(mono);
+    let over_for = if world.ttl.is_zero() { Duration::ZERO } else { waited.saturating_sub(world.ttl) };
+    let dark_for = dark_for.max(over_for);
     let never_stood_down =
         here.database.observe().await.seen().is_some_and(|d| d.role == ClusterRole::Primary);
     let (at, newest_age_ms) = if never_stood_down {
@@ -484,13 +462,32 @@ async fn read_fork(setting: &Setting, region: &RegionName) -> Result<Evidence, A
         let note = format!("{} took no write in epoch {}: nothing is lost", setting.from, tenure.epoch);
         return Ok(Evidence { loss_ms: Some(0), ..Evidence::at(at, note) });
     }
-    let loss_ms = newest_age_ms.map(|age| planner::loss_ms(age, millis(dark_for)));
-    let loss = loss_ms.map_or("an unknown time".to_owned(), |ms| format!("at most {ms} ms"));
-    let note = format!("the histories part at {at}; writes of {loss} may be lost");
-    Ok(Evidence { loss_ms, ..Evidence::at(at, note) })
+    let told = newest_age_ms.map(|age| planner::loss_ms(age, millis(dark_for)));
+    let loss_ms = match told {
+        Some(ms) if ms <= at_most_ms => Some(ms),
+        _ => told.into_iter().chain(seen_loss_ms(setting, here).await).min(),
+    };
+    match loss_ms {
+        Some(ms) if ms <= at_most_ms => {
+            let note = format!("the histories part at {at}; writes of at most {ms} ms may be lost");
+            Ok(Evidence { loss_ms, ..Evidence::at(at, note) })
+        }
+        Some(ms) => Err(Attempt::Failed(format!(
+            "writes of up to {ms} ms may be lost, over the {at_most_ms} ms that this plan allows: plan again"
+        ))),
+        None => Err(Attempt::Failed("how much would be lost is not known: plan again".to_owned())),
+    }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// See [`planner::seen_loss_ms`]; of a region that does not answer this takes as long as a question to it may.
+async fn seen_loss_ms(setting: &Setting, here: &RegionPorts) -> Option<u64> {
+    let ttl = Some(setting.world.ttl).filter(|ttl| !ttl.is_zero())?;
+    let old = setting.region(&setting.from).ok()?.database.observe().await;
+    let new = here.database.observe().await;
+    planner::seen_loss_ms(ttl, old.seen()?, new.seen()?)
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -135,6 +135,8 @@ fn start_in_order(world: &Arc<World>) -> anyhow::Result<()> {
     if plan.mode != LabMode::Manual {
         // The keepers wait for a tenure, and the gate for them.
         world.wait("found the site", START_MAX, || world.operate("found"))?;
+        // If that was not the first attempt it set no gate.
+        world.wait("set the gates", START_MAX, || world.operate("open"))?;
         world.note("the site is founded");
     }
     start_all(names(&|kind, place| kind == PartKind::Node && place == second.place))?;

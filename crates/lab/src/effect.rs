@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::process::Signal;
@@ -17,10 +17,8 @@ use crate::probe;
 use crate::proc;
 use crate::world::{Run, World};
 
-/// Rounds of signalling a region: a process that forks while it is looked at is met in the next round; the third has
-/// never been needed.
-const ROUNDS_MAX: usize = 20;
-/// A killed process is collected within milliseconds; this is for a machine with much else to do.
+/// A process that forks while it is looked at is met in the next round, and a killed one is collected within milliseconds;
+/// this is for a machine with much else to do.
 const EXIT_MAX: Duration = Duration::from_secs(5);
 
 /// Makes a fault. A fault that is in force already is made again.
@@ -113,7 +111,8 @@ pub fn heal(world: &Arc<World>, region: Option<Place>) -> anyhow::Result<String>
 /// Signals every process of a place until a round meets none that `lacks` it yet.
 fn signal_all(place: Place, signal: Signal, lacks: impl Fn(i32) -> bool) -> anyhow::Result<usize> {
     let mut met = std::collections::HashSet::new();
-    for _ in 0..ROUNDS_MAX {
+    let begun = Instant::now();
+    while begun.elapsed() < EXIT_MAX {
         let left: Vec<_> = proc::in_place(place)?.into_iter().filter(|pid| lacks(*pid)).collect();
         if left.is_empty() {
             return Ok(met.len());
@@ -154,7 +153,8 @@ fn signal_part(world: &World, part: &str, signal: Signal) -> anyhow::Result<usiz
 
 fn lose_part(world: &World, node: &str) -> anyhow::Result<String> {
     let mut killed = std::collections::HashSet::new();
-    for _ in 0..ROUNDS_MAX {
+    let begun = Instant::now();
+    while begun.elapsed() < EXIT_MAX {
         let processes = proc::all();
         let owners = proc::owners(&processes, &world.roots(), &world.homes());
         let alive = processes.iter().filter(|process| process.state != 'Z').map(|process| process.pid);

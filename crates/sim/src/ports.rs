@@ -20,11 +20,13 @@ use bascule_core::ports::{
     Database, Divergence, FrontDoor, Gate, Log, LogEnd, Names, Pool, PortError, Progress, Record,
 };
 use bascule_core::position::{Lsn, Position, Timeline};
+use bascule_core::time::Timestamp;
+use bascule_engine::world::Clock as _;
 use tokio::time::sleep;
 
 use crate::fault::Fault;
 use crate::log::{Content, RECORD_BYTES, Role};
-use crate::site::Sim;
+use crate::site::{EPOCH_MS, Sim};
 use crate::state::State;
 
 /// What a provider waits for a host that does not answer.
@@ -48,6 +50,12 @@ pub(crate) async fn thawed(sim: &Arc<Sim>, from: From) {
     while let Some(ms) = sim.with(|s| s.frozen_for_ms(from)) {
         millis(ms.min(WAKES_WITHIN_MS)).await;
     }
+}
+
+/// The time of day, as whoever calls has it.
+fn wall(sim: &Arc<Sim>, from: From) -> Timestamp {
+    let clocks = sim.with(|s| Some(s.guard.as_ref()?.processes.get(from?)?.clocks.clone()));
+    clocks.map_or_else(|| Timestamp(EPOCH_MS + sim.now_ms()), |clocks| clocks.now())
 }
 
 /// Carry a call out. `effect` may refuse, with its reason.
@@ -132,7 +140,7 @@ pub(crate) struct FakeRegion {
 impl FakeRegion {
     async fn look<T>(&self, see: impl FnOnce(&mut State) -> T) -> Observed<T> {
         match self.ask(|s| Ok(see(s))).await {
-            Ok(value) => Observed::Seen { value, at: bascule_core::time::Timestamp(self.sim.now_ms()) },
+            Ok(value) => Observed::Seen { value, at: wall(&self.sim, self.from) },
             Err(error) => Observed::NotObserved { why: error.to_string() },
         }
     }
@@ -363,7 +371,7 @@ impl Names for FakeNames {
     async fn observe(&self, name: &DnsName) -> Vec<NameAnswer> {
         thawed(&self.sim, self.from).await;
         millis(1).await;
-        let at = bascule_core::time::Timestamp(self.sim.now_ms());
+        let at = wall(&self.sim, self.from);
         self.sim.with(|s| {
             let witness = s.reaches(self.from, None);
             let answer = |there: bool| match (there, s.names.get(name)) {

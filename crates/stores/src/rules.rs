@@ -13,7 +13,11 @@ pub(crate) const FIRST: Term = Term(1);
 pub(crate) fn made_by(event: &tenure::Event) -> Option<&OperationId> {
     match event {
         tenure::Event::Committed { by, .. } => Some(by),
-        tenure::Event::Founded { .. } | tenure::Event::Renewed { .. } | tenure::Event::Settled { .. } => None,
+        tenure::Event::Founded { .. }
+        | tenure::Event::Renewed { .. }
+        | tenure::Event::Settled { .. }
+        | tenure::Event::Released { .. }
+        | tenure::Event::Kept { .. } => None,
     }
 }
 
@@ -21,9 +25,11 @@ pub(crate) fn made_by(event: &tenure::Event) -> Option<&OperationId> {
 pub(crate) fn sign_of_life(event: &tenure::Event) -> Option<&RegionName> {
     match event {
         tenure::Event::Renewed { region, .. } => Some(region),
-        tenure::Event::Founded { .. } | tenure::Event::Settled { .. } | tenure::Event::Committed { .. } => {
-            None
-        }
+        tenure::Event::Founded { .. }
+        | tenure::Event::Settled { .. }
+        | tenure::Event::Released { .. }
+        | tenure::Event::Kept { .. }
+        | tenure::Event::Committed { .. } => None,
     }
 }
 
@@ -44,7 +50,7 @@ pub(crate) fn advanced(
 
 /// Whether a watcher has to be told of a tenure.
 pub(crate) fn differs(tenure: Option<&Tenure>, than: Option<&Tenure>) -> bool {
-    let seen = |tenure: &Tenure| (tenure.epoch, tenure.renewals);
+    let seen = |tenure: &Tenure| (tenure.epoch, tenure.renewals, tenure.settled);
     tenure.map(seen) != than.map(seen)
 }
 

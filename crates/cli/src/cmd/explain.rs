@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bascule_core::decision::Vantage;
 use bascule_core::explain::{self, Explanation, Known, Readiness};
 use bascule_core::manifest::Manifest;
 use bascule_core::observation::Observation;
@@ -43,6 +44,7 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
             | Readiness::TargetOverLagLimit
             | Readiness::Unobserved
             | Readiness::NotRenewed
+            | Readiness::Impaired
             | Readiness::AtWork
             | Readiness::Blocked => ExitCode::from(exit::REFUSED),
         })
@@ -82,14 +84,17 @@ fn explained(
     pause: &Result<Option<Pause>, StoreError>,
 ) -> Result<Explanation, String> {
     let counts: BTreeMap<&Place, u64> = before.reports.iter().map(|(p, r)| (p, r.count)).collect();
-    let fresh = |(place, report): &(Place, Report)| {
-        (place.clone(), counts.get(place).is_none_or(|count| *count != report.count))
+    let active = observation.tenure.seen().map(|tenure| &tenure.active);
+    let says = |(place, report): &(Place, Report)| Vantage {
+        place: place.clone(),
+        fresh: counts.get(place).is_none_or(|count| *count != report.count),
+        writes: active.and_then(|active| report.regions.get(active)).map(|seen| seen.writes.clone()),
     };
     let why = pause.as_ref().err().map(ToString::to_string).unwrap_or_default();
     explain::explain(&Known {
         manifest,
         observation,
-        places: &after.reports.iter().map(fresh).collect::<Vec<_>>(),
+        places: &after.reports.iter().map(says).collect::<Vec<_>>(),
         renewed: manifest.automatic.as_ref().map(|_| before.renewals != after.renewals),
         pause: pause.as_ref().map(Option::as_ref).map_err(|_| why.as_str()),
     })

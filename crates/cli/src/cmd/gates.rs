@@ -1,13 +1,17 @@
-//! `bascule found` and `bascule open`: the gates, and the tenure they follow.
+//! `bascule found`, `bascule open` and `bascule guard`: the gates, the tenure they follow, and whose word commits need.
+//!
+//! Invariant: what is set in each region is tried in every one, whatever becomes of the others: the usual reason for
+//! these commands is that one of them is lost.
 
 use std::process::ExitCode;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use bascule_core::id::RegionName;
 use bascule_core::observation::{GateState, LastMove};
 use bascule_core::plan::Kind;
+use bascule_core::ports::PortError;
 use bascule_core::tenure::{Event, Tenure};
 use bascule_engine::world::World;
 use clap::Args;
@@ -30,10 +34,15 @@ pub struct OpenArgs {}
 pub fn found(site: &Site, _: &FoundArgs) -> anyhow::Result<ExitCode> {
     block_on(async {
         let world = wiring::world(site)?;
-        if world.tenures.tenure().await?.is_none() {
-            let event = Event::Founded { active: site.manifest.home.clone(), at: world.clock.now() };
-            world.tenures.advance(event).await?;
+        if let Some(Tenure { active, since, epoch, .. }) = world.tenures.tenure().await? {
+            print(&format!(
+                "nothing was changed, since the site is founded: {active} is active since {since} (epoch {epoch}); \
+                 `bascule open` sets the gates to that\n"
+            ));
+            return Ok(ExitCode::SUCCESS);
         }
+        let event = Event::Founded { active: site.manifest.home.clone(), at: world.clock.now() };
+        world.tenures.advance(event).await?;
         set_gates(&world).await
     })
 }
@@ -71,29 +80,45 @@ const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// `bascule guard`: from here on no commit is acknowledged without a keeper's permit, in neither region.
 pub fn guard(site: &Site, args: &GuardArgs) -> anyhow::Result<ExitCode> {
-    if site.manifest.automatic.is_none() && !args.off {
+    if args.off {
+        return block_on(set_permits(site, None));
+    }
+    if site.manifest.automatic.is_none() {
         let text =
             "the manifest has no [automatic] section: without keepers every commit would wait for ever";
         return Err(exit::Usage(text.to_owned()).into());
     }
     block_on(async {
-        let world = wiring::world(site)?;
-        let Some(tenure) = world.tenures.tenure().await? else {
+        let Some(tenure) = wiring::world(site)?.tenures.tenure().await? else {
             return Err(exit::Usage("the site has not been founded: `bascule found`".to_owned()).into());
         };
-        if !args.off {
-            await_open(site, &tenure.active).await?;
-        }
-        let names = (!args.off).then_some(PERMITS);
-        for name in world.regions.keys() {
-            wiring::cluster(site, name)?.require_permits(names).await.with_context(|| name.to_string())?;
-            print(&format!(
-                "{name}: commits {} a keeper's permit\n",
-                if args.off { "need not" } else { "need" }
-            ));
-        }
-        Ok(ExitCode::SUCCESS)
+        await_open(site, &tenure.active).await?;
+        set_permits(site, Some(PERMITS)).await
     })
+}
+
+/// Have commits need one of these permits, or none, in every region that can be reached.
+async fn set_permits(site: &Site, names: Option<[&str; 2]>) -> anyhow::Result<ExitCode> {
+    let (need, command) =
+        if names.is_some() { ("need", "bascule guard") } else { ("need not", "bascule guard --off") };
+    let mut missed = Vec::new();
+    for name in site.manifest.regions.keys() {
+        match wiring::cluster(site, name)?.require_permits(names).await {
+            Ok(()) => print(&format!("{name}: commits {need} a keeper's permit\n")),
+            Err(PortError::Refused(why)) => {
+                missed.push(name.as_str());
+                eprintln!("{name}: nothing was changed: {why}");
+            }
+            Err(PortError::Unknown(why)) => {
+                missed.push(name.as_str());
+                eprintln!("{name}: unknown whether commits {need} a keeper's permit: {why}");
+            }
+        }
+    }
+    if missed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!("not done in {}: `{command}` again once it can be reached", missed.join(" and "));
 }
 
 /// Without an open keeper every commit would wait from the next moment on.
@@ -142,7 +167,7 @@ pub async fn set_gates(world: &World) -> anyhow::Result<ExitCode> {
         }
     }
     if failed {
-        bail!("not every gate was set");
+        bail!("not every gate was set: `bascule open` once it can be reached");
     }
     Ok(ExitCode::SUCCESS)
 }

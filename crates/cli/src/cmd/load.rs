@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bascule_core::id::RegionName;
+use bascule_core::time::Timestamp;
 use bascule_drill::report::SeenError;
 use bascule_drill::{DrillReport, Load, Verdict};
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub struct LoadReport {
     run: String,
     /// The region that was active at the beginning.
     from: RegionName,
+    /// On the wall clock.
+    started: Timestamp,
     duration_ms: u64,
     acknowledged: u64,
     lost_writes: Option<u64>,
@@ -31,6 +34,8 @@ pub struct LoadReport {
     unknown_outcomes: u64,
     /// The longest time between two acknowledged writes.
     write_pause_ms: Option<u64>,
+    /// Where that began, since the load did: the last acknowledgement before it.
+    write_pause_at_ms: Option<u64>,
     double_writer_ms: Option<u64>,
     double_writer_possible_ms: Option<u64>,
     /// Met, missed, or not knowable, and why.
@@ -68,6 +73,7 @@ impl LoadReport {
             drill: "load",
             run: report.run,
             from: report.from,
+            started: report.started,
             duration_ms: report.duration_ms,
             acknowledged: report.acknowledged,
             lost_writes: report.lost_writes,
@@ -77,6 +83,7 @@ impl LoadReport {
             first_errors: report.first_errors,
             unknown_outcomes: report.unknown_outcomes,
             write_pause_ms: report.write_pause_ms,
+            write_pause_at_ms: report.write_pause_at_ms,
             double_writer_ms: report.double_writer_ms,
             double_writer_possible_ms: report.double_writer_possible_ms,
             verdict,

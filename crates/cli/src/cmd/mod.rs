@@ -18,6 +18,7 @@ mod operate;
 mod pause;
 mod peers;
 mod plan;
+mod release;
 mod soak;
 mod status;
 mod torture;
@@ -42,6 +43,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Forbid that the site moves by itself, or allow it again
     Pause(pause::Args),
+    /// Have the active region let go, although its keepers could renew: its users can't write, and it is not lost
+    Release(release::Args),
     /// Draw a plan and say whether it could run now (exit code 0: it could, 3: it could not)
     Plan(plan::Args),
     /// Planned move to the other region; nothing is lost
@@ -101,6 +104,7 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Document(args) => on_site(manifest, |site| document::run(site, &args)),
         Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
         Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
+        Command::Release(args) => on_site(manifest, |site| release::run(site, &args)),
         Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),
         Command::Plan(args) => on_site(manifest, |site| plan::run(site, &args)),
         Command::Switchover(args) => on_site(manifest, |site| operate::switchover(site, &args)),

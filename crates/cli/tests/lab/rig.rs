@@ -100,13 +100,18 @@ impl Lab {
 
     /// How many processes the lab has, counted from outside.
     pub fn processes(&self) -> usize {
+        self.pids().count()
+    }
+
+    /// Process ids of the lab's processes, as seen from outside.
+    pub fn pids(&self) -> impl Iterator<Item = i32> {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let namespace = |pid: &str| std::fs::metadata(format!("/proc/{pid}/ns/pid")).map(|meta| meta.ino());
         entries
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-            .filter(|pid| namespace(pid).is_ok_and(|inode| inode == self.pid_namespace))
-            .count()
+            .filter(move |pid| namespace(pid).is_ok_and(|inode| inode == self.pid_namespace))
+            .filter_map(|pid| pid.parse().ok())
     }
 
     /// Runs `bascule lab …` and returns what it said.

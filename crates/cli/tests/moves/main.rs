@@ -7,6 +7,7 @@
 
 mod abandoned;
 mod alone;
+mod closes;
 mod database;
 mod drain;
 mod interrupts;

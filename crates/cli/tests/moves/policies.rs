@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::rig::eventually;
 use crate::site::{EAST, Site, WEST};
 
 /// Writes a second.
@@ -60,6 +61,44 @@ fn nothing_is_lost_where_nothing_may_be(site: &Site) {
     assert_eq!(site.ready().region, WEST);
 }
 
+/// Its database is dead and its keepers renew, so it is not lost, and nobody may take over: a person has it let go, and
+/// accepts a loss that is none here.
+fn a_region_that_is_ill_is_let_go_by_a_person(site: &Site) {
+    let load = site.load(RATE);
+    for node in ["us-west-1-db1", "us-west-1-db2", "us-west-1-db3"] {
+        site.lab.does(&["break", "node-loss", node]);
+    }
+    let explained = || site.bascule(&["explain"]);
+    assert!(eventually(|| explained().out.contains("Users can't write there")), "{:#?}", explained());
+    explained().must(3, "bascule release");
+    assert!(explained().out.contains("database"), "what ails it: {:#?}", explained());
+    let failover = ["failover", "--to", EAST, "--accept-data-loss", "5m"];
+    site.bascule(&failover).must(4, "renews its tenure, so it is not lost");
+    site.bascule(&["release", "its database is dead", "--by", "ada"]).must(0, "us-west-1 lets go");
+    explained().must(3, "ada let us-west-1 go");
+    site.bascule(&failover).must(0, "succeeded");
+    std::thread::sleep(Duration::from_secs(3));
+    let report = load.end_load();
+    assert_eq!((&report["lost_writes"], &report["double_writer_ms"]), (&0.into(), &0.into()), "{report:#}");
+    site.lab.does(&["heal"]);
+    assert_eq!(site.ready().region, EAST);
+
+    // Somebody thinks better of it.
+    site.bascule(&["pause", "a rehearsal"]).must(0, "");
+    site.bascule(&["release", "a rehearsal", "--by", "ada"]).must(0, "us-east-2 lets go");
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(
+        site.lab.sql("create temp table written()").is_err(),
+        "nobody writes where the region was let go"
+    );
+    site.bascule(&["release", "--off"]).must(0, "renews again (ada had let it go");
+    assert!(eventually(|| site.lab.sql("create temp table written()").is_ok()), "users write again");
+    site.bascule(&["pause", "--off"]).must(0, "");
+    site.ready();
+    site.moves_to(WEST);
+    site.ready();
+}
+
 /// Its database is well and followed, and its keepers renew, but no instance serves users: it lets go, and the other one
 /// takes over.
 fn a_region_that_cannot_write_lets_go(site: &Site) {
@@ -83,7 +122,7 @@ fn a_region_without_a_standby_keeps_what_it_has(site: &Site) {
     let explained = site.bascule(&["explain", "--json"]).json();
     assert_eq!(
         (&explained["active"], &explained["readiness"]),
-        (&EAST.into(), &"blocked".into()),
+        (&EAST.into(), &"impaired".into()),
         "{explained:#}"
     );
     site.lab.does(&["heal"]);
@@ -95,6 +134,7 @@ fn a_site_keeps_to_the_policy_that_it_was_given() {
     let site = Site::up_by_itself("policies");
     change_policy(&site, "max_data_loss = \"unlimited\"", "max_data_loss = \"0\"");
     nothing_is_lost_where_nothing_may_be(&site);
+    a_region_that_is_ill_is_let_go_by_a_person(&site);
     change_policy(&site, "impaired = \"report\"", "impaired = \"release\"");
     a_region_that_cannot_write_lets_go(&site);
     a_region_without_a_standby_keeps_what_it_has(&site);

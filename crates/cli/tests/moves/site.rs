@@ -73,9 +73,14 @@ impl Site {
     /// A site that moves by itself, ready to.
     #[track_caller]
     pub fn up_by_itself(name: &str) -> Self {
-        let site = Self::on(Lab::up_in_mode(name, "automatic"));
+        let site = Self::up_in_mode(name, "automatic");
         site.ready();
         site
+    }
+
+    /// A site with somebody else to decide, who need not be ready to.
+    pub fn up_in_mode(name: &str, mode: &str) -> Self {
+        Self::on(Lab::up_in_mode(name, mode))
     }
 
     fn on(lab: Lab) -> Self {

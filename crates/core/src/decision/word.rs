@@ -37,6 +37,15 @@ impl fmt::Display for Rest {
             }
             Rest::AtWork(operation) => write!(f, "{operation} is under way"),
             Rest::Manual => f.write_str("a person decides (mode manual)"),
+            Rest::Released(release) => {
+                write!(f, "{} let the region go at {}: {}", release.by, release.at, release.why)
+            }
+            Rest::Impaired { for_ms, why } => write!(
+                f,
+                "users have not been able to write for {} s ({why}); the tenure is renewed, so nobody takes over: mend \
+                 it, or `bascule release` and then `bascule failover`",
+                for_ms / 1_000
+            ),
         }
     }
 }
@@ -54,7 +63,8 @@ impl fmt::Display for Act {
             Act::FailOver => f.write_str("fail over: the active region is lost, and its gate is closed"),
             Act::Reinstate => f.write_str("reinstate the other region: it is back"),
             Act::Restore => f.write_str("set gates and pools to what the tenure says"),
-            Act::Release => f.write_str("stop renewing: this region can't write"),
+            Act::Release { why } => write!(f, "let the region go, for users can't write in it: {why}"),
+            Act::Keep => f.write_str("renew again: nobody took over"),
         }
     }
 }

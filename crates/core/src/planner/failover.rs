@@ -4,15 +4,18 @@
 //! Where keepers hold the gates nothing has to be asked of the lost region: its tenure is waited out, and
 //! claimed only if nobody renewed it meanwhile. Elsewhere a person vouches for it, and two looks must agree.
 
+use std::time::Duration;
+
 use super::build::{CALL_BOUND_MS, PROMOTE_BOUND_MS, Steps, VERIFY_BOUND_MS, millis};
 use super::switchover::{move_names, restore_ttls};
 use super::{Code, Scene};
 use crate::action::Action;
 use crate::id::{Epoch, RegionName, StepId};
 use crate::manifest::Automatic;
-use crate::observation::{ClusterRole, GateState, LastMove};
+use crate::observation::{ClusterRole, DatabaseObservation, GateState, LastMove, Observed};
 use crate::plan::{Kind, Phase, Plan};
 use crate::tenure::timing::Timing;
+use crate::time::Timestamp;
 
 /// Looks at the lost region, from two sides, before it is believed: each takes at most the provider's
 /// 1 s, and they run side by side, twice.
@@ -41,7 +44,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let fork = steps.add(
         Phase::Prepare,
         &format!("fork-{to}"),
-        Action::ReadFork { region: to.clone() },
+        Action::ReadFork { region: to.clone(), at_most_ms: allowed_ms(scene) },
         &[&closed],
         CALL_BOUND_MS,
         "where the histories part, and how much may be lost; read before anything changes",
@@ -227,11 +230,25 @@ pub fn loss_ms(newest_age_ms: u64, dark_for_ms: u64) -> u64 {
 
 /// Where keepers hold the gates, a primary that is still seen, although it is left, shows how little can be lost: the standby
 /// has all of its log, and what it may acknowledge after that look it acknowledges within a tenure's length.
-fn seen_loss_ms(scene: &Scene<'_>, from: &RegionName, to: &RegionName) -> Option<u64> {
-    let policy = scene.manifest.automatic.as_ref()?;
-    let old = scene.region(from)?.database.seen().filter(|d| d.role == ClusterRole::Primary)?;
-    let new = scene.region(to)?.database.seen().filter(|d| d.role == ClusterRole::Standby)?;
-    new.position?.covers(old.position?).then(|| millis(policy.ttl))
+#[must_use]
+pub fn seen_loss_ms(ttl: Duration, old: &DatabaseObservation, new: &DatabaseObservation) -> Option<u64> {
+    let roles = old.role == ClusterRole::Primary && new.role == ClusterRole::Standby;
+    (roles && new.position?.covers(old.position?)).then(|| millis(ttl))
+}
+
+/// What may be lost when it is asked again, in milliseconds: two looks at the same loss differ by no more than clocks do.
+fn allowed_ms(scene: &Scene<'_>) -> u64 {
+    let accepted = scene.request.accept_loss_ms.unwrap_or(0);
+    accepted.max(millis(scene.manifest.objective.rpo)).saturating_add(CLOCKS_APART_MS)
+}
+
+/// When the standby was asked for the age of its newest write: the whole look may have taken a second longer, for the region that
+/// does not answer.
+fn looked_at(scene: &Scene<'_>, to: &RegionName) -> Timestamp {
+    match scene.region(to).map(|region| &region.database) {
+        Some(Observed::Seen { at, .. }) => *at,
+        Some(Observed::NotObserved { .. }) | None => scene.observation.at,
+    }
 }
 
 fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_age_ms: Option<u64>) {
@@ -239,9 +256,14 @@ fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_
     let dark_for = scene
         .region(from)
         .and_then(|r| r.lost_since)
-        .map_or(0, |since| millis(scene.observation.at.since(since)));
+        .map_or(0, |since| millis(looked_at(scene, to).since(since)));
     let told = newest_age_ms.map(|age| loss_ms(age, dark_for));
-    let loss = told.into_iter().chain(seen_loss_ms(scene, from, to)).min();
+    let databases = [from, to].map(|region| scene.region(region).and_then(|r| r.database.seen()));
+    let seen = match (&scene.manifest.automatic, databases) {
+        (Some(policy), [Some(old), Some(new)]) => seen_loss_ms(policy.ttl, old, new),
+        _ => None,
+    };
+    let loss = told.into_iter().chain(seen).min();
     let allowed = scene.request.accept_loss_ms.unwrap_or(rpo).max(rpo);
     match loss {
         Some(loss) if loss <= allowed => {}

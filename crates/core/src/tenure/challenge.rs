@@ -63,7 +63,15 @@ mod tests {
     }
     fn tenure(epoch: u64, renewals: u64) -> Tenure {
         let active = "east".parse().unwrap();
-        Tenure { epoch: Epoch(epoch), active, since: Timestamp(0), by: None, renewals, settled: true }
+        Tenure {
+            epoch: Epoch(epoch),
+            active,
+            since: Timestamp(0),
+            by: None,
+            renewals,
+            settled: true,
+            released: None,
+        }
     }
     fn timing() -> Timing {
         Timing::of(Duration::from_secs(3))

@@ -32,6 +32,24 @@ pub struct Tenure {
     /// would have nowhere to go.
     #[serde(default)]
     pub settled: bool,
+    /// Whether the active region has let go: its keepers renew no more, and the other region may take over like
+    /// after a loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Release>,
+}
+
+/// Who let a region go, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Who: a person, or a keeper by its name.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whether keepers may take it back when nobody has taken over; what a person asked for, a person takes back.
+    pub for_a_while: bool,
 }
 
 /// Something that happens to a site's tenure.
@@ -53,6 +71,18 @@ pub enum Event {
     },
     /// The other region was seen to follow.
     Settled {
+        /// In this epoch.
+        epoch: Epoch,
+    },
+    /// The active region lets go of it.
+    Released {
+        /// In this epoch.
+        epoch: Epoch,
+        /// Who wants it, and why.
+        release: Release,
+    },
+    /// It does not let go after all.
+    Kept {
         /// In this epoch.
         epoch: Epoch,
     },
@@ -104,6 +134,9 @@ pub enum Illegal {
         /// What is.
         current: Box<Tenure>,
     },
+    /// The region has let go of it, so it is not renewed.
+    #[error("{} has let go of its tenure", .0.active)]
+    Released(Box<Tenure>),
     /// The holder lives: it has renewed since the challenger looked.
     #[error("{} has renewed its tenure meanwhile ({} times, not {expected})", .current.active, .current.renewals)]
     Renewed {
@@ -123,24 +156,40 @@ pub fn next(current: Option<Tenure>, event: Event) -> Result<Tenure, Illegal> {
     let Some(tenure) = current else {
         return match event {
             Event::Founded { active, at } => {
-                Ok(Tenure { epoch: Epoch(1), active, since: at, by: None, renewals: 0, settled: false })
+                let (epoch, by, released) = (Epoch(1), None, None);
+                Ok(Tenure { epoch, active, since: at, by, renewals: 0, settled: false, released })
             }
-            Event::Renewed { .. } | Event::Settled { .. } | Event::Committed { .. } => {
-                Err(Illegal::NotFounded)
-            }
+            Event::Renewed { .. }
+            | Event::Settled { .. }
+            | Event::Released { .. }
+            | Event::Kept { .. }
+            | Event::Committed { .. } => Err(Illegal::NotFounded),
         };
     };
     match event {
         Event::Founded { .. } => Err(Illegal::AlreadyFounded(Box::new(tenure))),
         Event::Renewed { epoch, region } => {
-            if tenure.epoch == epoch && tenure.active == region {
+            if tenure.epoch == epoch && tenure.active == region && tenure.released.is_some() {
+                Err(Illegal::Released(Box::new(tenure)))
+            } else if tenure.epoch == epoch && tenure.active == region {
                 Ok(Tenure { renewals: tenure.renewals + 1, ..tenure })
             } else {
                 Err(Illegal::Over { region, epoch, current: Box::new(tenure) })
             }
         }
         Event::Settled { epoch } if epoch == tenure.epoch => Ok(Tenure { settled: true, ..tenure }),
-        Event::Settled { epoch } => Err(Illegal::Stale { base: epoch, current: tenure.epoch }),
+        // Both count as renewals, for whoever counts: a challenger begins to wait anew, and every watcher is told.
+        Event::Released { epoch, release } if epoch == tenure.epoch => match tenure.released {
+            Some(_) => Ok(tenure),
+            None => Ok(Tenure { released: Some(release), renewals: tenure.renewals + 1, ..tenure }),
+        },
+        Event::Kept { epoch } if epoch == tenure.epoch => match tenure.released {
+            None => Ok(tenure),
+            Some(_) => Ok(Tenure { released: None, renewals: tenure.renewals + 1, ..tenure }),
+        },
+        Event::Settled { epoch } | Event::Released { epoch, .. } | Event::Kept { epoch } => {
+            Err(Illegal::Stale { base: epoch, current: tenure.epoch })
+        }
         Event::Committed { by, term: _, base, active, at, unrenewed } => {
             if tenure.by.as_ref() == Some(&by) && tenure.epoch == base.next() && tenure.active == active {
                 Ok(tenure)
@@ -160,6 +209,7 @@ pub fn next(current: Option<Tenure>, event: Event) -> Result<Tenure, Illegal> {
                     by: Some(by),
                     renewals: 0,
                     settled: false,
+                    released: None,
                 })
             }
         }
@@ -242,6 +292,32 @@ mod tests {
         let claimed = next(Some(once), claim(1)).unwrap();
         assert_eq!((claimed.epoch, claimed.active.as_str(), claimed.renewals), (Epoch(2), "west", 0));
         assert!(matches!(next(Some(claimed), renewed(1, "east")), Err(Illegal::Over { .. })));
+    }
+
+    #[test]
+    fn a_region_that_has_let_go_renews_no_more_until_it_is_kept_or_claimed() {
+        let release =
+            Release { by: "ada".to_owned(), why: "ill".to_owned(), at: Timestamp(5), for_a_while: false };
+        let let_go = |epoch| Event::Released { epoch: Epoch(epoch), release: release.clone() };
+        let once = next(Some(founded()), renewed(1, "east")).unwrap();
+        let released = next(Some(once.clone()), let_go(1)).unwrap();
+        assert_eq!(
+            (released.renewals, released.released.as_ref()),
+            (2, Some(&release)),
+            "a challenger waits anew"
+        );
+        assert_eq!(next(Some(released.clone()), let_go(1)), Ok(released.clone()), "twice is once");
+        let renewal = next(Some(released.clone()), renewed(1, "east"));
+        assert_eq!(renewal, Err(Illegal::Released(Box::new(released.clone()))));
+        assert!(next(Some(released.clone()), claim(1)).is_err(), "seen before it let go");
+        let claimed = next(Some(released.clone()), claim(2)).unwrap();
+        assert_eq!((claimed.active.as_str(), claimed.released.as_ref()), ("west", None));
+        assert!(matches!(next(Some(claimed), let_go(1)), Err(Illegal::Stale { .. })));
+        let kept = next(Some(released), Event::Kept { epoch: Epoch(1) }).unwrap();
+        assert_eq!((kept.renewals, kept.released.as_ref()), (3, None));
+        assert_eq!(next(Some(kept.clone()), Event::Kept { epoch: Epoch(1) }), Ok(kept.clone()));
+        assert_eq!(next(Some(kept), renewed(1, "east")).unwrap().renewals, 4);
+        assert_eq!(next(None, let_go(1)), Err(Illegal::NotFounded));
     }
 
     #[test]

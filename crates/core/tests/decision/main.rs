@@ -9,8 +9,8 @@ use bascule_core::id::{Epoch, RegionName};
 use bascule_core::manifest::{Automatic, Impaired, MaxDataLoss, Mode};
 use bascule_core::observation::LastMove;
 use bascule_core::planner::{Assessment, Code, Finding};
-use bascule_core::tenure::Tenure;
 use bascule_core::tenure::challenge::Sight;
+use bascule_core::tenure::{Release, Tenure};
 use bascule_core::time::{Mono, Timestamp};
 use bascule_core::vantage::{Pause, Place, Writes};
 
@@ -41,6 +41,7 @@ struct Scene {
     rank: u32,
     tenure: Tenure,
     still_for: Duration,
+    settled_for: Duration,
     vantages: Vec<Vantage>,
     pause: Result<Option<Pause>, String>,
     open: Option<Open>,
@@ -85,8 +86,10 @@ fn lost() -> Scene {
             by: Some("op".parse().expect("valid")),
             renewals: 9,
             settled: true,
+            released: None,
         },
         still_for: seconds(10),
+        settled_for: seconds(3),
         vantages: vec![
             vantage(keeper(west(), 1), fails(9)),
             vantage(keeper(west(), 2), fails(9)),
@@ -113,6 +116,7 @@ fn decide(scene: &Scene) -> Decision {
         sight: &sight,
         now: Mono(seconds(100)).plus(scene.still_for),
         wall: Timestamp(1_000_000),
+        settled_for: scene.settled_for,
         vantages: &scene.vantages,
         pause: scene.pause.as_ref().map(Option::as_ref).map_err(String::as_str),
         open: scene.open.as_ref(),
@@ -265,13 +269,20 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     let impaired = |change: fn(&mut Scene)| {
         with(|s| {
             (s.here, s.still_for) = (east(), seconds(0));
-            s.vantages = vec![vantage(keeper(east(), 1), fails(11)), vantage(Place::Witness, fails(11))];
+            s.vantages = vec![
+                vantage(keeper(east(), 1), fails(11)),
+                vantage(Place::Witness, fails(11)),
+                vantage(keeper(west(), 1), fails(1)),
+            ];
             change(s);
         })
     };
-    assert_eq!(impaired(|_| ()), Decision::Act(Act::Release));
+    assert!(matches!(impaired(|_| ()), Decision::Act(Act::Release { .. })));
     let rest = Decision::Rest(Rest::Renewed);
-    assert_eq!(impaired(|s| s.policy.impaired = Impaired::Report), rest);
+    let told = impaired(|s| s.policy.impaired = Impaired::Report);
+    assert!(matches!(told, Decision::Rest(Rest::Impaired { for_ms: 11_000, .. })), "{told:?}");
+    let nobody = impaired(|s| s.vantages.retain(|v| v.place != keeper(west(), 1)));
+    assert_eq!(refused(nobody), ["BSC-D005"], "the other region would not take over");
     assert_eq!(impaired(|s| s.vantages[1].writes = Some(Writes::Work)), rest);
     assert_eq!(impaired(|s| s.vantages[1].writes = fails(9)), rest, "not for long enough");
     assert_eq!(impaired(|s| s.vantages.truncate(1)), rest, "its own window alone");
@@ -283,7 +294,42 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
 }
 
 #[test]
-fn a_manual_site_decides_nothing() {
+fn a_region_that_let_go_waits_for_the_other_one_and_is_kept_if_nobody_comes() {
+    let released = |for_a_while: bool, still_s: u64, change: fn(&mut Scene)| {
+        with(|s| {
+            (s.here, s.still_for) = (east(), seconds(still_s));
+            let (by, why) = ("ada".to_owned(), "ill".to_owned());
+            s.tenure.released = Some(Release { by, why, at: Timestamp(1), for_a_while });
+            change(s);
+        })
+    };
+    let rests = |decision| matches!(decision, Decision::Rest(Rest::Released(_)));
+    assert!(rests(released(true, 29, |_| ())), "a takeover takes its time");
+    assert_eq!(released(true, 30, |_| ()), Decision::Act(Act::Keep));
+    assert!(rests(released(true, 30, |s| s.rank = 1)), "the second keeper later");
+    assert!(rests(released(false, 3_000, |_| ())), "what a person asked for, a person takes back");
+    let resumes = released(true, 60, |s| {
+        s.open = Some(Open { id: "op".parse().expect("valid"), silent_for: seconds(60), past_commit: true });
+    });
+    assert!(rests(resumes), "what it can't finish is left to the other region");
+}
+
+#[test]
+fn what_has_just_been_settled_is_believed_a_tenures_length_later() {
+    assert_eq!(refused(with(|s| s.settled_for = seconds(2))), ["BSC-D004"]);
+    assert_eq!(with(|s| s.settled_for = seconds(3)), Decision::Act(Act::FailOver));
+}
+
+#[test]
+fn a_manual_site_decides_nothing_but_sees_when_the_other_region_follows() {
+    let manual = |settled| {
+        with(|s| {
+            s.policy.mode = Mode::Manual;
+            (s.here, s.tenure.settled) = (east(), settled);
+        })
+    };
+    assert_eq!(manual(false), Decision::Look(Look::Reinstate));
+    assert_eq!(manual(true), Decision::Rest(Rest::Manual));
     assert_eq!(with(|s| s.policy.mode = Mode::Manual), Decision::Rest(Rest::Manual));
     assert_eq!(with(|s| s.policy.mode = Mode::Observe), Decision::Act(Act::FailOver), "but says so");
 }

@@ -2,20 +2,28 @@
 
 use std::time::Duration;
 
+use bascule_core::decision::Vantage;
 use bascule_core::explain::{self, Explanation, Known, Readiness};
+use bascule_core::id::Epoch;
 use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
-use bascule_core::observation::{ClusterRole, Observation, Observed};
+use bascule_core::observation::{
+    ClusterRole, ComputeObservation, GateObservation, GateState, Observation, Observed, RegionObservation,
+};
 use bascule_core::time::Timestamp;
-use bascule_core::vantage::{Pause, Place};
+use bascule_core::vantage::{Pause, Place, Writes};
 
 use crate::{healthy, manifest, seen, unseen, west};
 
 struct Scene {
     mode: Option<Mode>,
     observation: Observation,
-    places: Vec<(Place, bool)>,
+    places: Vec<Vantage>,
     renewed: Option<bool>,
     pause: Option<Pause>,
+}
+
+fn vantage(place: Place, writes: Writes) -> Vantage {
+    Vantage { place, fresh: true, writes: Some(writes) }
 }
 
 fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
@@ -23,7 +31,7 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
     let mut scene = Scene {
         mode: Some(Mode::Automatic),
         observation: healthy(),
-        places: vec![(keeper, true), (Place::Witness, true)],
+        places: [keeper, Place::Witness].map(|place| vantage(place, Writes::Work)).to_vec(),
         renewed: Some(true),
         pause: None,
     };
@@ -67,7 +75,7 @@ fn each_obstacle_has_its_word() {
         assert!(stands, "{text}");
         explained.readiness
     };
-    assert_eq!(word(|s| s.places[1].1 = false), Readiness::Unobserved);
+    assert_eq!(word(|s| s.places[1].fresh = false), Readiness::Unobserved);
     assert_eq!(word(|s| s.renewed = Some(false)), Readiness::NotRenewed);
     assert_eq!(
         word(|s| s.observation.open_operation = seen(Some("op-1".parse().expect("an id")))),
@@ -126,4 +134,21 @@ fn what_is_not_known_is_not_explained_away() {
     observation.tenure = unseen();
     let known = Known { manifest, observation: &observation, places: &[], renewed: None, pause: Ok(None) };
     assert_eq!(explain::explain(&known), Err("no answer within 1000 ms".to_owned()));
+}
+
+#[test]
+fn what_ails_an_active_region_is_told_part_by_part() {
+    let ailments = |change: fn(&mut RegionObservation)| {
+        let mut region = healthy().regions.remove(&crate::east()).expect("a region");
+        change(&mut region);
+        region.ailments()
+    };
+    assert!(ailments(|_| ()).is_empty(), "{:?}", ailments(|_| ()));
+    assert_eq!(ailments(|r| r.database = unseen()), ["database not observed (no answer within 1000 ms)"]);
+    let value = ComputeObservation { alive: 2, ready: 0, wanted: 3 };
+    let mut region = healthy().regions.remove(&crate::east()).expect("a region");
+    region.compute = seen(value);
+    assert_eq!(region.ailments(), ["2 of 3 instances run, 0 can write"]);
+    region.gate = seen(GateObservation { state: GateState::Closed, epoch: Epoch(1), servers_up: 0 });
+    assert_eq!(region.ailments()[0], "load balancer's gate closed");
 }

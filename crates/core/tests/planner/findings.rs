@@ -54,18 +54,39 @@ fn about_the_site() -> Vec<Change> {
         }),
         change!(Switchover, AlreadyActive, true, "the tenure is the target's", |o, _| {
             let since = Timestamp(0);
-            o.tenure =
-                seen(Tenure { epoch: Epoch(2), active: west(), since, by: None, renewals: 0, settled: true });
+            o.tenure = seen(Tenure {
+                epoch: Epoch(2),
+                active: west(),
+                since,
+                by: None,
+                renewals: 0,
+                settled: true,
+                released: None,
+            });
         }),
         change!(Failover, AlreadyActive, true, "the tenure is the target's", |o, _| {
             let since = Timestamp(0);
-            o.tenure =
-                seen(Tenure { epoch: Epoch(2), active: west(), since, by: None, renewals: 0, settled: true });
+            o.tenure = seen(Tenure {
+                epoch: Epoch(2),
+                active: west(),
+                since,
+                by: None,
+                renewals: 0,
+                settled: true,
+                released: None,
+            });
         }),
         change!(Reinstate, AlreadyActive, true, "it never lost the tenure", |o, _| {
             let since = Timestamp(0);
-            o.tenure =
-                seen(Tenure { epoch: Epoch(1), active: east(), since, by: None, renewals: 0, settled: true });
+            o.tenure = seen(Tenure {
+                epoch: Epoch(1),
+                active: east(),
+                since,
+                by: None,
+                renewals: 0,
+                settled: true,
+                released: None,
+            });
         }),
         change!(Switchover, NameMismatch, true, "a name points elsewhere", |o, _| {
             let answers = o.names.values_mut().next().expect("a name");

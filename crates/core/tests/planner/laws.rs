@@ -6,7 +6,7 @@ use bascule_core::action::Action;
 use bascule_core::id::{RegionName, StepId};
 use bascule_core::observation::{GateState, Observation};
 use bascule_core::plan::{Kind, Phase, Plan, Step};
-use bascule_core::planner::Assessment;
+use bascule_core::planner::{Assessment, Request};
 
 use crate::{assess, crippled, dark, east, healthy, manifest, request, returned, unseen, west};
 
@@ -129,6 +129,22 @@ fn no_step_of_a_failover_needs_the_region_that_is_gone() {
         looked += plan.steps.len();
     }
     assert!(looked > 50);
+}
+
+#[test]
+fn a_failover_says_how_much_it_may_lose_and_asks_again_before_its_commit() {
+    for accepted in [None, Some(600_000)] {
+        let request = Request { accept_loss_ms: accepted, ..request(Kind::Failover, west()) };
+        let plan = assess(&dark(), &request).plan.expect("a plan");
+        let fork = plan.steps.iter().find_map(|s| match s.action {
+            Action::ReadFork { at_most_ms, .. } => Some((s, at_most_ms)),
+            _ => None,
+        });
+        let (fork, at_most_ms) = fork.expect("a fork is read");
+        assert!(at_most_ms >= 6_000 && accepted.is_none_or(|ms| at_most_ms >= ms), "{at_most_ms}");
+        let commit = plan.steps.iter().find(|s| s.action.is_commit()).expect("a commit");
+        assert!(before(&plan, commit).iter().any(|s| s.id == fork.id));
+    }
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn healthy() -> Observation {
             by: None,
             renewals: 0,
             settled: true,
+            released: None,
         }),
         open_operation: seen(None),
         last_move: seen(LastMove::Finished),
@@ -148,6 +149,7 @@ fn returned() -> Observation {
         by: None,
         renewals: 0,
         settled: true,
+        released: None,
     });
     observation.regions = BTreeMap::from([
         (east(), region(&east(), ClusterRole::Standby, GateState::Closed)),

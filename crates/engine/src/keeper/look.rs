@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Vantage};
-use bascule_core::id::{OperationId, RegionName};
+use bascule_core::id::{Epoch, OperationId, RegionName};
 use bascule_core::manifest::Mode;
 use bascule_core::observation::{ClusterRole, GateState, LastMove, Observation};
 use bascule_core::operation::{Operation, Outcome};
 use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
 use bascule_core::ports::{OpenOperation, StoreError};
-use bascule_core::tenure::{self, Tenure};
+use bascule_core::tenure::{self, Release, Tenure};
 use bascule_core::time::{Mono, Timestamp};
 use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
 use tokio::time::{sleep, timeout};
@@ -47,6 +47,8 @@ struct Memory {
     restoring: Option<Mono>,
     /// What the planner said of a failover, and when it was asked.
     failover: Option<(Mono, Assessment)>,
+    /// Since when it knows that the other region follows, and in which epoch.
+    settled: Option<(Epoch, Mono)>,
     trouble: Option<(Mono, Duration)>,
 }
 
@@ -105,6 +107,7 @@ impl Keeper {
         let probed = match answer {
             Ok(()) => Probed { writes: Writes::Work, failing_since: None },
             Err(why) => {
+                let why = if self.is_in(active) { self.diagnosed(why, active).await } else { why };
                 let since = before.unwrap_or(now);
                 let for_ms = millis(now.since(since));
                 Probed { writes: Writes::Fail { why, for_ms }, failing_since: Some(since) }
@@ -118,12 +121,18 @@ impl Keeper {
         }
     }
 
+    /// Why users can't write, with what is wrong with the parts of this keeper's own region: who reads it can begin there.
+    async fn diagnosed(&self, why: String, here: &RegionName) -> String {
+        let found = observer::region(&self.world, here).await.map(|seen| seen.ailments()).unwrap_or_default();
+        found.iter().fold(why, |text, ailment| format!("{text}; {ailment}"))
+    }
+
     async fn tell(&self, tenure: &Tenure) {
         let writes = match self.state.probed() {
             Some(probed) => probed.writes,
             None => Writes::NotProbed { why: "it has not looked yet".to_owned() },
         };
-        let seen = RegionReport { writes, standby: None };
+        let seen = RegionReport { writes };
         let report = Report {
             count: self.state.looked(),
             at: self.world.clock.now(),
@@ -170,6 +179,7 @@ impl Keeper {
 
     async fn decide(&self, memory: &mut Memory, tenure: &Tenure, here: &RegionName) {
         let holder = self.is_in(&tenure.active);
+        let settled_for = self.settled_for(memory, tenure);
         // At rest nobody but the holder has to know.
         if !holder && !self.stands_still() {
             self.say(&Decision::Rest(decision::Rest::Renewed));
@@ -186,7 +196,9 @@ impl Keeper {
         let (mut reinstate, mut restore) = (None, None);
         let last_move = if open.is_none() { self.last_move(tenure).await } else { None };
         let unfinished = matches!(last_move, Some(LastMove::Unfinished { .. }));
-        let restore_due = holder && (tenure.settled || unfinished) && self.restore_is_due(memory);
+        // While the other region is not whole its gate is left alone, unless users are not served.
+        let fails = self.state.probed().is_some_and(|probed| probed.failing_since.is_some());
+        let restore_due = holder && (tenure.settled || unfinished || fails) && self.restore_is_due(memory);
         loop {
             let now = self.world.clock.mono();
             let sight = self.world.sight.saw(tenure, now);
@@ -198,6 +210,7 @@ impl Keeper {
                 sight: &sight,
                 now,
                 wall: self.world.clock.now(),
+                settled_for,
                 vantages: &vantages,
                 pause: pause.as_ref().map(Option::as_ref).map_err(String::as_str),
                 open: open.as_ref(),
@@ -221,8 +234,8 @@ impl Keeper {
                     memory.settling = Some(now);
                     let other = self.manifest.other(here);
                     let (seen, assessment) = self.assess(Kind::Reinstate, other).await;
-                    if follows(&seen, other) {
-                        self.settle(tenure).await;
+                    if follows(&seen, other, renew) {
+                        self.advance(tenure::Event::Settled { epoch: tenure.epoch }).await;
                         return;
                     }
                     reinstate = Some(assessment);
@@ -234,7 +247,7 @@ impl Keeper {
                 Decision::Act(act) => {
                     let failover = memory.failover.take().map(|(_, assessment)| assessment);
                     let drawn = [failover.as_ref(), reinstate.as_ref(), restore.as_ref()];
-                    self.act(memory, here, act, drawn).await;
+                    self.act(memory, act, drawn).await;
                     return;
                 }
                 Decision::Rest(_) | Decision::Refuse(_) => return,
@@ -253,6 +266,13 @@ impl Keeper {
             Some(_) | None => RESTORING,
         };
         memory.restoring.is_none_or(|last| now.since(last) >= every)
+    }
+
+    fn settled_for(&self, memory: &mut Memory, tenure: &Tenure) -> Duration {
+        let now = self.world.clock.mono();
+        let known = memory.settled.filter(|(epoch, _)| tenure.settled && *epoch == tenure.epoch);
+        memory.settled = tenure.settled.then(|| known.unwrap_or((tenure.epoch, now)));
+        memory.settled.map_or(Duration::ZERO, |(_, since)| now.since(since))
     }
 
     /// Journals are read only while the last move is not settled, so seldom.
@@ -314,36 +334,35 @@ impl Keeper {
 
     async fn assess(&self, kind: Kind, to: &RegionName) -> (Observation, Assessment) {
         let mut observation = observer::observe(&self.world).await;
-        self.not_dark_while_it_held(&mut observation);
+        self.lost_since_its_hold_ended(&mut observation);
         let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms: Vec::new() };
         let assessment = planner::plan(&self.manifest, &observation, &request);
         (observation, assessment)
     }
 
-    /// A region may acknowledge writes until `ttl` after its last renewal, however dark it looked to whoever
-    /// was cut off from it before: what may be lost is counted from there.
-    fn not_dark_while_it_held(&self, observation: &mut Observation) {
+    /// A region may acknowledge writes until `ttl` after its last renewal, and not after it, however it looked to whoever was
+    /// cut off from it: what may be lost is counted from there.
+    fn lost_since_its_hold_ended(&self, observation: &mut Observation) {
         let Some(tenure) = self.state.tenure() else { return };
         let now = self.world.clock.mono();
         let still = self.world.sight.saw(&tenure, now).still_for(now);
-        let over_for_ms = millis(still.saturating_sub(self.policy.ttl));
-        let earliest = Timestamp(observation.at.0.saturating_sub(over_for_ms));
+        let over_for = still.saturating_sub(self.policy.ttl);
         if let Some(region) = observation.regions.get_mut(&tenure.active) {
-            region.lost_since = region.lost_since.map(|since| since.max(earliest));
+            let ended = Timestamp(self.world.clock.now().0.saturating_sub(millis(over_for)));
+            region.lost_since = (!over_for.is_zero()).then_some(ended);
         }
     }
 
-    async fn settle(&self, tenure: &Tenure) {
-        match self.world.tenures.advance(tenure::Event::Settled { epoch: tenure.epoch }).await {
-            Ok(settled) => self.heard(&settled),
-            Err(error) => tracing::warn!(%error, "not recorded that the standby follows"),
+    async fn advance(&self, event: tenure::Event) {
+        match self.world.tenures.advance(event.clone()).await {
+            Ok(tenure) => self.heard(&tenure),
+            Err(error) => tracing::warn!(%error, ?event, "not recorded; tried again at the next look"),
         }
     }
 
     async fn act(
         &self,
         memory: &mut Memory,
-        here: &RegionName,
         act: Act,
         [failover, reinstate, restore]: [Option<&Assessment>; 3],
     ) {
@@ -365,17 +384,23 @@ impl Keeper {
             Act::FailOver => self.begin(failover).await,
             Act::Reinstate => self.begin(reinstate).await,
             Act::Restore => self.begin(restore).await,
-            Act::Release => {
-                tracing::warn!(region = %here, "it can't write: its tenure is not renewed any more");
-                self.release(Some(self.world.clock.mono()));
-                self.hold.apply(tenure::hold::Event::Released);
-                return;
+            Act::Release { why } => {
+                let (by, at) = (self.place.to_string(), self.world.clock.now());
+                let release = Release { by, why: why.clone(), at, for_a_while: true };
+                let epoch = self.state.tenure().map_or(Epoch(0), |tenure| tenure.epoch);
+                return self.advance(tenure::Event::Released { epoch, release }).await;
+            }
+            Act::Keep => {
+                let epoch = self.state.tenure().map_or(Epoch(0), |tenure| tenure.epoch);
+                return self.advance(tenure::Event::Kept { epoch }).await;
             }
         };
         match ended {
             Ok(outcome) => {
                 tracing::info!(?outcome, %act, "ended");
-                memory.trouble = None;
+                // What was taken back may be so again, and a person who would do something about it needs a gap.
+                let aborted = matches!(outcome, Outcome::Aborted { .. });
+                memory.trouble = aborted.then(|| (self.world.clock.mono().plus(TROUBLE_MIN), TROUBLE_MIN));
             }
             // Another keeper, or a person, was first.
             Err(executor::Error::Store(error @ (StoreError::Busy(_) | StoreError::Fenced(_)))) => {
@@ -403,12 +428,14 @@ impl Keeper {
     }
 }
 
-/// Whether a region follows, every member well, and its gate passes users on: protection is back.
-fn follows(seen: &Observation, region: &RegionName) -> bool {
+/// Whether a region follows and has caught up, every member well, and its gate passes users on: protection is back. Keepers
+/// write once every renewal, so what it has is never older than three, unless it lags.
+fn follows(seen: &Observation, region: &RegionName, renew: Duration) -> bool {
     let Some(region) = seen.regions.get(region) else { return false };
     let database = region.database.seen().is_some_and(|database| {
         let (well, all) = database.well();
-        database.role == ClusterRole::Standby && database.streaming && well == all
+        let caught_up = database.newest_replayed_age_ms.is_some_and(|age| age <= millis(renew * 3));
+        database.role == ClusterRole::Standby && database.streaming && caught_up && well == all
     });
     database && region.gate.seen().is_some_and(|gate| gate.state == GateState::Remote)
 }

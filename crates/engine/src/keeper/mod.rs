@@ -13,15 +13,14 @@ mod gate;
 mod look;
 mod state;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{Automatic, Manifest};
 use bascule_core::ports::{Probe, StoreError};
 use bascule_core::tenure::{self, Tenure, hold};
-use bascule_core::time::Mono;
 use bascule_core::vantage::Place;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -33,10 +32,6 @@ use crate::world::World;
 
 /// After an answer of the store that was none: a third of the time that one of its requests may take.
 const AGAIN: Duration = Duration::from_millis(300);
-
-/// Tenures' lengths for which a region that let go gives the other one the time to take over: it claims within two, and asks
-/// again after each thing that kept it from it.
-const RELEASED_FOR: u32 = 10;
 
 /// A keeper, or the witness' prober.
 #[derive(Clone)]
@@ -55,7 +50,6 @@ pub struct Keeper {
     /// Somebody has heard of a new tenure: renew at once.
     renew_now: Arc<Notify>,
     /// Since when it has let go by itself; none once the tenure has changed.
-    released: Arc<Mutex<Option<Mono>>>,
     /// It is about to end, and begins nothing any more.
     stopping: Arc<AtomicBool>,
     version: &'static str,
@@ -98,7 +92,6 @@ impl Keeper {
             probe,
             state: Arc::new(State::default()),
             renew_now: Arc::new(Notify::new()),
-            released: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
             version,
         }
@@ -141,8 +134,16 @@ impl Keeper {
             return;
         }
         self.hold.apply(hold::Event::Over { epoch: tenure.epoch });
+        if tenure.released.is_some() {
+            self.hold.apply(hold::Event::Released);
+        }
+        if before.as_ref().is_some_and(|before| before.released != tenure.released) {
+            tracing::warn!(released = ?tenure.released, "let go, or kept");
+            // What was found while the gate was closed says nothing.
+            self.state.set_probed(None);
+            self.renew_now.notify_one();
+        }
         if before.is_none_or(|before| before.epoch != tenure.epoch) {
-            self.release(None);
             tracing::info!(epoch = %tenure.epoch, active = %tenure.active, "tenure");
             self.renew_now.notify_one();
         }
@@ -174,7 +175,7 @@ impl Keeper {
             }
             next = Instant::now() + timing.renew;
             let held = self.state.tenure().filter(|tenure| &tenure.active == region);
-            let Some(tenure) = held.filter(|_| !self.has_released()) else { continue };
+            let Some(tenure) = held.filter(|tenure| tenure.released.is_none()) else { continue };
             // Before the sending: what the answer takes only shortens the hold.
             let sent = self.world.clock.mono();
             let renewed = tenure::Event::Renewed { epoch: tenure.epoch, region: region.clone() };
@@ -182,14 +183,16 @@ impl Keeper {
             match answer {
                 Ok(Ok(renewed)) => {
                     self.hold.apply(hold::Event::Renewed { epoch: renewed.epoch, sent });
-                    if self.has_released() {
-                        // It let go while this renewal was under way.
+                    if self.state.tenure().is_some_and(|tenure| tenure.released.is_some()) {
+                        // It was let go while the answer was under way.
                         self.hold.apply(hold::Event::Released);
                     }
                     self.state.renewed();
                     self.heard(&renewed);
                 }
-                Ok(Err(StoreError::Tenure(tenure::Illegal::Over { current, .. }))) => self.heard(&current),
+                Ok(Err(StoreError::Tenure(
+                    tenure::Illegal::Over { current, .. } | tenure::Illegal::Released(current),
+                ))) => self.heard(&current),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, left_ms = self.left_ms(), "tenure not renewed");
                     next = Instant::now() + AGAIN;
@@ -200,17 +203,6 @@ impl Keeper {
                 }
             }
         }
-    }
-
-    /// Whether it has let go. If nobody has taken over for long nobody will, and a region that can write a little is better
-    /// than none: it renews again.
-    fn has_released(&self) -> bool {
-        let since = *self.released.lock().unwrap_or_else(PoisonError::into_inner);
-        since.is_some_and(|since| self.world.clock.mono().since(since) < self.policy.ttl * RELEASED_FOR)
-    }
-
-    fn release(&self, since: Option<Mono>) {
-        *self.released.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
     fn left_ms(&self) -> u64 {

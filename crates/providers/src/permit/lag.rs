@@ -3,7 +3,8 @@
 //!
 //! Invariant: what is allowed only grows within a session, and is never past what the standby was seen to have
 //! flushed by more than the limit. While the primary or the standby can't be asked it stands still, and so do
-//! commits past it. The primary is asked only while a commit waits.
+//! commits past it. The primary is asked only while a commit waits for the other region: never before that has
+//! followed in this tenure, when the limit does not count and there may be nobody to ask about for hours.
 
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ const EVERY: Duration = Duration::from_millis(2);
 /// After one that had no answer.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// No log ends there: position 0 is PostgreSQL's invalid one (`InvalidXLogRecPtr`).
+const NOTHING: u64 = 0;
+
 /// What may be confirmed of one session's log.
 pub(super) struct Lag {
     allowed: watch::Receiver<u64>,
@@ -29,15 +33,15 @@ pub(super) struct Lag {
 }
 
 impl Lag {
-    /// Follow the standby through the primary at `login`, whose log has come in up to `from`.
-    pub(super) fn follow(ahead: &Ahead, login: Login, from: u64) -> Self {
+    /// Follow the standby through the primary at `login`, once something [is wanted](Self::wants).
+    pub(super) fn follow(ahead: &Ahead, login: Login) -> Self {
         let Ahead::Bytes { bytes, peers } = ahead else {
             return Self { allowed: watch::channel(u64::MAX).1, asking: None };
         };
         let (allow, allowed) = watch::channel(0);
-        let (received, wanted) = watch::channel(from);
+        let (want, wanted) = watch::channel(NOTHING);
         let ask = ask(Session::new(login), sql(peers), *bytes, wanted, allow);
-        Self { allowed, asking: Some((received, tokio::spawn(ask).abort_handle())) }
+        Self { allowed, asking: Some((want, tokio::spawn(ask).abort_handle())) }
     }
 
     /// Up to where may be confirmed.
@@ -45,10 +49,11 @@ impl Lag {
         *self.allowed.borrow()
     }
 
-    /// The log has come in up to here.
-    pub(super) fn received(&self, lsn: u64) {
-        if let Some((received, _)) = &self.asking {
-            received.send_if_modified(|before| std::mem::replace(before, lsn) != lsn);
+    /// The log has come in up to here, and is to be confirmed; none while the limit does not count.
+    pub(super) fn wants(&self, lsn: Option<u64>) {
+        let lsn = lsn.unwrap_or(NOTHING);
+        if let Some((wanted, _)) = &self.asking {
+            wanted.send_if_modified(|before| std::mem::replace(before, lsn) != lsn);
         }
     }
 

@@ -12,10 +12,14 @@
 //! When the hold closes it leaves, since a primary that is stopped waits for connected receivers. For the same
 //! reason it leaves when the other region's lag keeps it from confirming for long, and comes back at once.
 //!
+//! A primary may be frozen while the kernel under it acknowledges all that is sent: it stays only with one that
+//! answers, and leaves it for a newer one.
+//!
 //! Leaves out: a client's cancel request ends a commit's wait with a warning, not an error (PostgreSQL 15
 //! manual, section 27.2.8.3); the database admits clients through the gated path only.
 
 mod lag;
+mod search;
 mod wire;
 
 use std::io;
@@ -25,29 +29,25 @@ use std::time::Duration;
 
 use bascule_core::id::MemberName;
 use bytes::{Buf as _, Bytes};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::Secret;
 use crate::patroni::MemberEndpoint;
-use crate::sql::Login;
 use lag::Lag;
+use search::{Asked, Found};
 use wire::{Message, Wire};
 
 /// Between two looks at a closed hold, and at one that may close while a primary is looked for.
 const AGAIN: Duration = Duration::from_millis(25);
-/// Between two questions to a member whether it is a primary now; a user may be waiting for it. The session is
-/// kept, so a question costs the member a tenth of a millisecond, while a log-in costs it a fork and five.
-const POLL: Duration = Duration::from_millis(10);
-/// Between two attempts to log in to a member that can't be reached.
-const RETRY: Duration = Duration::from_millis(100);
-/// After this time without a primary in the region nobody waits any more.
-const EAGER: Duration = Duration::from_secs(5);
-/// And then between two questions.
-const PATIENT: Duration = Duration::from_millis(250);
-/// How often a hold that closed while nothing came in is noticed, and the last position said again: a tenth of
-/// the time after which a primary in the lab gives up on a receiver (`wal_sender_timeout`, 5 s).
+/// How often a hold that closed while nothing came in is noticed, and the last position said again, with the wish
+/// for an answer: a tenth of the time after which a primary in the lab gives up on a receiver
+/// (`wal_sender_timeout`, 5 s). It costs the two of them 39 and 23 bytes.
 const LOOK: Duration = Duration::from_millis(500);
+/// After so many wishes in a row without a word from the primary the session ends: four are 2 s, twice what
+/// any question may take ([`crate::ANSWER`]), and a tenth of the shortest time after which Patroni may promote
+/// another member (its `ttl` is 20 s at least). Wishes are counted and not seconds: while this process sleeps the
+/// primary is not to blame.
+const UNANSWERED_MAX: u32 = 4;
 /// How long the other region may keep it from confirming before it leaves and comes back: a primary that is
 /// being stopped waits no longer than that.
 const STALLED: Duration = Duration::from_secs(2);
@@ -129,128 +129,112 @@ impl PermitState {
 
 /// Confirm for as long as this is polled.
 pub async fn run(config: PermitConfig, hold: Arc<dyn Hold>, state: Arc<PermitState>) {
+    let mut newer = None;
     loop {
         if !hold.is_open() {
+            newer = None;
             sleep(AGAIN).await;
             continue;
         }
-        let Some((wire, login)) = find(&config, hold.as_ref()).await else { continue };
-        match stream(&config, wire, login, hold.as_ref(), &state).await {
-            Ok(()) => tracing::info!(permit = config.application, "closed"),
+        let found = match newer.take() {
+            Some(found) => found,
+            None => match search::find(&config, hold.as_ref()).await {
+                Some(found) => found,
+                None => continue,
+            },
+        };
+        match stream(&config, found, hold.as_ref(), &state).await {
+            Ok(Left::Closed) => tracing::info!(permit = config.application, "closed"),
+            Ok(Left::For(found)) => {
+                let at = found.login.at;
+                tracing::warn!(permit = config.application, %at, "a newer primary: the session with the older one ends");
+                newer = Some(found);
+            }
             Err(error) => {
                 tracing::warn!(permit = config.application, %error, "session ended");
                 // A member that ends each session at once is not asked in a circle.
-                sleep(POLL).await;
+                sleep(search::POLL).await;
             }
         }
     }
 }
 
-/// Ask all members at once, until one is no standby; none once the hold is closed.
-async fn find(config: &PermitConfig, hold: &dyn Hold) -> Option<(Wire, Login)> {
-    let begun = Instant::now();
-    let mut asks = JoinSet::new();
-    for member in &config.members {
-        let login = Login {
-            at: member.postgres,
-            database: config.database.clone(),
-            user: config.user.clone(),
-            password: config.password.clone(),
-        };
-        let application = config.application.clone();
-        asks.spawn(async move { (primary(&login, &application, begun).await, login) });
-    }
-    let mut warned = false;
-    while hold.is_open() {
-        match timeout(AGAIN, asks.join_next()).await {
-            Ok(Some(Ok(found))) => return Some(found),
-            // It panicked, or there are no members at all: the others are still asked.
-            Ok(Some(Err(_)) | None) => sleep(RETRY).await,
-            Err(_) => {}
-        }
-        if begun.elapsed() > EAGER && !warned {
-            warned = true;
-            tracing::warn!(permit = config.application, "no primary to confirm to");
-        }
-    }
-    None
-}
-
-/// A session with a member, once it is no standby. One that has not begun to stream survives the promotion,
-/// and a server that stops does not wait for it.
-async fn primary(login: &Login, application: &str, begun: Instant) -> Wire {
-    loop {
-        let error = match Wire::open(login, application).await {
-            Ok(mut wire) => loop {
-                match wire.ask("SELECT pg_is_in_recovery()").await {
-                    Ok(row) if row.first() == Some(&Some("f".to_owned())) => return wire,
-                    Ok(_) => sleep(if begun.elapsed() < EAGER { POLL } else { PATIENT }).await,
-                    Err(error) => break error,
-                }
-            },
-            Err(error) => error,
-        };
-        tracing::debug!(at = %login.at, %error, "not asked");
-        sleep(if begun.elapsed() < EAGER { RETRY } else { PATIENT }).await;
-    }
+/// Why a session was left that did not break.
+enum Left {
+    /// The hold closed.
+    Closed,
+    /// Another member is the primary, and newer.
+    For(Found),
 }
 
 /// Stream from where the primary's log ends now, and confirm.
 async fn stream(
     config: &PermitConfig,
-    mut wire: Wire,
-    login: Login,
+    mut found: Found,
     hold: &dyn Hold,
     state: &PermitState,
-) -> io::Result<()> {
-    let system = wire.ask("IDENTIFY_SYSTEM").await?;
-    let [_, Some(timeline), Some(lsn), ..] = &system[..] else {
-        return Err(io::Error::other("it does not say where its log is"));
-    };
-    let from = lag::parse_lsn(lsn).ok_or_else(|| io::Error::other(format!("{lsn:?} is no position")))?;
-    wire.stream_from(lsn, timeline).await?;
-    let lag = Lag::follow(&config.ahead, login, from);
+) -> io::Result<Left> {
+    let from = found.wire.identify().await?;
+    found.wire.stream_from(from).await?;
+    let rivals = search::rivals(config, &found);
+    let lag = Lag::follow(&config.ahead, found.login);
     state.sessions.fetch_add(1, Ordering::Relaxed);
     state.streaming.store(true, Ordering::Relaxed);
-    let ended = confirm(wire, from, lag, hold, state).await;
+    let ended = confirm(found.wire, rivals, from.lsn.0, lag, hold, state).await;
     state.streaming.store(false, Ordering::Relaxed);
     ended
 }
 
-/// Until the hold closes, which is no error, or the session ends.
+/// Until there is a reason to leave, or the session ends.
 async fn confirm(
     mut wire: Wire,
+    mut rivals: Asked,
     from: u64,
     mut lag: Lag,
     hold: &dyn Hold,
     state: &PermitState,
-) -> io::Result<()> {
+) -> io::Result<Left> {
     let (mut received, mut sent) = (from, 0);
     let mut stalled: Option<Instant> = None;
+    let mut unanswered = 0;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let mut look = false;
         let mut more = tokio::select! {
-            message = wire.message() => seen(&message?, &mut received)?,
+            message = wire.message() => {
+                unanswered = 0;
+                seen(&message?, &mut received)?
+            }
             () = lag.moved() => true,
-            _ = looks.tick() => true,
+            newer = rivals.claims() => return Ok(Left::For(newer)),
+            _ = looks.tick() => {
+                look = true;
+                true
+            }
         };
         while let Some(message) = wire.buffered()? {
+            unanswered = 0;
             more |= seen(&message, &mut received)?;
         }
         if !more {
             continue;
         }
-        lag.received(received);
+        if look && unanswered == UNANSWERED_MAX {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the primary says nothing any more"));
+        }
         state.received.store(received, Ordering::Relaxed);
-        let allowed = if hold.is_followed() { lag.allowed() } else { u64::MAX };
+        let followed = hold.is_followed();
+        lag.wants(followed.then_some(received));
+        let allowed = if followed { lag.allowed() } else { u64::MAX };
         let upto = received.min(allowed).max(sent);
-        let confirmation = wire::confirmation(upto);
+        let confirmation = wire::confirmation(upto, look);
         // Asked last: whatever was slow before this line was slow before the question.
         if !hold.is_open() {
-            return Ok(());
+            return Ok(Left::Closed);
         }
         wire.send_now(&confirmation)?;
+        unanswered += u32::from(look);
         stalled = (upto < received).then(|| stalled.filter(|_| upto == sent).unwrap_or_else(Instant::now));
         sent = upto;
         state.confirmed.store(upto, Ordering::Relaxed);

@@ -8,6 +8,7 @@
 
 use std::io;
 
+use bascule_core::position::{Position, Timeline};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
@@ -116,8 +117,19 @@ impl Wire {
         }
     }
 
+    /// Where its log ends now.
+    pub(super) async fn identify(&mut self) -> io::Result<Position> {
+        let row = self.ask("IDENTIFY_SYSTEM").await?;
+        let [_, Some(timeline), Some(lsn), ..] = &row[..] else {
+            return Err(io::Error::other("it does not say where its log is"));
+        };
+        let timeline = timeline.parse().map_err(|_| io::Error::other(format!("timeline {timeline:?}")))?;
+        Ok(Position { timeline: Timeline(timeline), lsn: lsn.parse().map_err(io::Error::other)? })
+    }
+
     /// Begin to stream from a position; returns once the server does.
-    pub(super) async fn stream_from(&mut self, lsn: &str, timeline: &str) -> io::Result<()> {
+    pub(super) async fn stream_from(&mut self, from: Position) -> io::Result<()> {
+        let Position { timeline, lsn } = from;
         self.query(&format!("START_REPLICATION PHYSICAL {lsn} TIMELINE {timeline}")).await?;
         let answer = async {
             loop {
@@ -187,8 +199,8 @@ impl Wire {
     }
 }
 
-/// That the log is safe up to here (a "standby status update").
-pub(super) fn confirmation(lsn: u64) -> BytesMut {
+/// That the log is safe up to here (a "standby status update"), and whether an answer is wanted at once.
+pub(super) fn confirmation(lsn: u64, answer: bool) -> BytesMut {
     let mut out = BytesMut::with_capacity(39);
     out.put_u8(b'd');
     // The length counts itself; then `r`, three positions, a time, and whether an answer is wanted.
@@ -199,7 +211,7 @@ pub(super) fn confirmation(lsn: u64) -> BytesMut {
     }
     // The time is shown to people only.
     out.put_i64(0);
-    out.put_u8(0);
+    out.put_u8(u8::from(answer));
     out
 }
 

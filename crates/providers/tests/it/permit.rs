@@ -95,6 +95,18 @@ impl Permit {
     }
 }
 
+impl Permit {
+    /// How long it still claims to stream.
+    async fn leaves(&self) -> Duration {
+        let begun = Instant::now();
+        while self.state.is_streaming() {
+            assert!(begun.elapsed() < SOON, "it does not leave");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        begun.elapsed()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.task.abort();
@@ -199,6 +211,68 @@ async fn the_permit_follows_a_promotion() {
 }
 
 #[tokio::test]
+async fn a_frozen_primary_is_left_within_three_seconds_and_found_again() {
+    let primary = guarded().await;
+    let permit = Permit::to(&[&primary]);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(permit.state.sessions(), 1, "one that idles answers");
+    let frozen = primary.freeze();
+    let left = permit.leaves().await;
+    assert!(left < Duration::from_secs(3), "it left after {left:?}");
+    drop(frozen);
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    assert_eq!(permit.state.sessions(), 2);
+}
+
+/// As when Patroni promotes a member because the primary is frozen, which knows of nothing when it wakes.
+#[tokio::test]
+async fn the_commits_of_a_new_primary_are_confirmed_whatever_becomes_of_a_frozen_one() {
+    let primary = guarded().await;
+    let mut standby = primary.standby().await;
+    let permit = Permit::to(&[&primary, &standby]);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    standby.catches_up_with(&primary).await;
+    let frozen = primary.freeze();
+    permit.leaves().await;
+    standby.promote().await;
+    let confirmed = async { while !commits(&standby).await {} };
+    timeout(SOON, confirmed).await.expect("the frozen one keeps nobody from the new one");
+    drop(frozen);
+    assert!(!commits(&primary).await, "the old one is a primary no more, whatever it believes");
+    assert!(commits(&standby).await);
+    assert_eq!(permit.state.sessions(), 2, "nobody went back");
+}
+
+/// A primary whose disk hangs answers, and so does one that was cut off: being heard is not being the newest.
+#[tokio::test]
+async fn of_two_primaries_the_newest_timeline_is_confirmed() {
+    let primary = guarded().await;
+    let mut standby = primary.standby().await;
+    let permit = Permit::to(&[&primary, &standby]);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    standby.catches_up_with(&primary).await;
+    standby.promote().await;
+    let confirmed = async { while !commits(&standby).await {} };
+    timeout(SOON, confirmed).await.expect("the newer one is followed while the older one answers");
+    assert!(!commits(&primary).await);
+    drop(permit);
+    for members in [[&primary, &standby], [&standby, &primary]] {
+        let fresh = Permit::to(&members);
+        fresh.hold.opens_for(Duration::from_secs(60));
+        let settled = async { while !commits(&standby).await {} };
+        timeout(SOON, settled).await.expect("whichever is asked first");
+        assert!(!commits(&primary).await, "the older one is confirmed no more");
+    }
+}
+
+#[tokio::test]
 async fn a_commit_waits_for_the_other_region_where_nothing_may_be_lost() {
     let primary = guarded().await;
     // What pg_basebackup writes: the receiver's default name.
@@ -237,6 +311,34 @@ async fn a_region_that_nobody_has_followed_yet_waits_for_nobody() {
     assert!(commits(&primary).await);
     permit.hold.followed.store(true, Ordering::SeqCst);
     assert!(!commits(&primary).await, "once it was followed the limit counts");
+}
+
+/// When the primary was last asked how far the other region is; empty if it never was.
+async fn last_asked(primary: &Postgres) -> String {
+    primary.value("SELECT max(query_start) FROM pg_stat_activity WHERE application_name = 'bascule'").await
+}
+
+#[tokio::test]
+async fn the_primary_is_asked_for_its_standby_only_while_the_limit_counts() {
+    let primary = guarded().await;
+    let permit =
+        Permit::ahead(&[&primary], Ahead::Bytes { bytes: 0, peers: vec!["nobody".parse().unwrap()] });
+    permit.hold.followed.store(false, Ordering::SeqCst);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    assert!(commits(&primary).await);
+    tokio::time::sleep(HANGS).await;
+    assert_eq!(last_asked(&primary).await, "", "there is nobody to ask about");
+    permit.hold.followed.store(true, Ordering::SeqCst);
+    assert!(!commits(&primary).await);
+    let first = last_asked(&primary).await;
+    tokio::time::sleep(HANGS).await;
+    assert!(first < last_asked(&primary).await, "it asks while a commit waits");
+    permit.hold.followed.store(false, Ordering::SeqCst);
+    assert!(commits(&primary).await);
+    let last = last_asked(&primary).await;
+    tokio::time::sleep(HANGS).await;
+    assert_eq!(last_asked(&primary).await, last, "and no more, as in the next tenure");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::http;
-use crate::process::{Part, folder, free_port, unprivileged, write};
+use crate::process::{Frozen, Part, folder, free_port, unprivileged, write};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 pub const PASSWORD: &str = "not a secret";
@@ -92,6 +92,11 @@ impl Postgres {
     /// A clean stop.
     pub async fn stop(&mut self) {
         self.part.end("INT").await;
+    }
+
+    /// It stands still, all of it, until the answer is dropped.
+    pub fn freeze(&self) -> Frozen {
+        self.part.freeze()
     }
 
     pub async fn session(&self) -> Client {

@@ -58,6 +58,13 @@ impl Part {
         }
     }
 
+    /// It and all that it started stand still, until the answer is dropped; the kernel still takes in what it is sent.
+    pub fn freeze(&self) -> Frozen {
+        let frozen = Frozen { pid: self.child.id() };
+        frozen.send("STOP");
+        frozen
+    }
+
     /// End it at once.
     pub fn stop(&mut self) {
         self.child.kill().unwrap();
@@ -69,6 +76,32 @@ impl Drop for Part {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// A part that stands still; it goes on when this is dropped.
+pub struct Frozen {
+    pid: u32,
+}
+
+impl Frozen {
+    /// The parent first: once it stands still it starts no more children.
+    fn send(&self, signal: &str) {
+        let send = |pids: &[String]| {
+            let sent =
+                Command::new("kill").arg(format!("-{signal}")).args(pids).stderr(Stdio::null()).status();
+            assert!(sent.is_ok(), "kill runs");
+        };
+        send(&[self.pid.to_string()]);
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
+        send(&children.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.send("CONT");
     }
 }
 

@@ -97,6 +97,7 @@ impl Fresh {
             by: moved.then(this),
             renewals: 1,
             settled: true,
+            released: None,
         };
         let claim = match standing {
             Standing::Unclaimed => None,

@@ -203,6 +203,7 @@ impl Protocol {
             by,
             renewals: u64::from(tenure.renewals),
             settled: true,
+            released: None,
         }
     }
 

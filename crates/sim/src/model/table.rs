@@ -120,6 +120,7 @@ fn plan(kind: Kind) -> Plan {
         by: None,
         renewals: 0,
         settled: true,
+        released: None,
     };
     // A plan is drawn whatever was observed; what forbids it is not the model's concern.
     let observation = Observation {

@@ -1,11 +1,12 @@
 //! I5: the controller is killed before and after every journal write of every operation, and its
 //! successor too; whoever comes last ends the operation, one way or the other.
 
+use bascule_core::ports::StoreError;
 use bascule_engine::crash::CrashPoint;
 use bascule_engine::executor::Error;
 use bascule_sim::drive::Run;
 
-use crate::stage::{CASES, Case, Trial, in_virtual_time};
+use crate::stage::{CASES, Case, Trial, in_virtual_time, writes_flow};
 
 fn point(before_or_after: &str, write: u64) -> CrashPoint {
     format!("{before_or_after}={write}").parse().expect("a crash point")
@@ -49,6 +50,33 @@ fn a_kill_at_any_journal_write_is_survived() {
                 if !ended_already(&trial, &run).await {
                     trial.check(&run, &what).await;
                 }
+            });
+        }
+    }
+}
+
+/// An intent that was lost with its machine may have been followed by a call that nobody takes back, such as a shortened time to
+/// live. But nobody writes twice, nothing is lost, users are served, and the operation has an end.
+#[test]
+fn a_machine_that_dies_at_any_journal_write_and_loses_the_last_one_is_survived() {
+    for case in CASES {
+        for (what, crash) in points(writes(case)) {
+            in_virtual_time(async {
+                let trial = Trial::new(case, 1).await;
+                let run = trial.apply(Some(crash)).await;
+                assert!(matches!(run, Run::Died), "{case:?} was not killed {what}: {run:?}");
+                trial.site.store.loses_its_last_write().await;
+                let run = trial.resume(None).await;
+                let trace = trial.site.sim.with(|s| s.trace.join("\n"));
+                let what = format!("{case:?} {what}, and the last write is lost: {run:?}\n{trace}");
+                let begun = !matches!(run, Run::Stopped(Error::Store(StoreError::NoSuchOperation(_))));
+                assert!(!begun || trial.over().await.is_some(), "it has no end: {what}");
+                // A failover that had not begun leaves the site as it was: without its region.
+                assert!(
+                    !begun || writes_flow(&trial.site).await || run.aborted(),
+                    "nobody is served: {what}"
+                );
+                trial.site.sim.with(|s| assert!(s.violations.is_empty(), "{:?}: {what}", s.violations));
             });
         }
     }
@@ -118,7 +146,7 @@ fn abort_after_any_kill_leaves_all_as_it_was_or_is_refused() {
 /// The last write ended the operation: a successor is told so, and all is as after any end.
 async fn ended_already(trial: &Trial, run: &Run) -> bool {
     use bascule_core::operation::{Course, Operation};
-    use bascule_core::ports::{JournalStore, StoreError};
+    use bascule_core::ports::JournalStore;
     if !matches!(run, Run::Stopped(Error::Store(StoreError::Fenced(_)))) {
         return false;
     }

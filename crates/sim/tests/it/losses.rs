@@ -1,7 +1,8 @@
 //! A region dies in the middle of an operation: at every journal write, either region, and the site has
 //! a way to go on that needs no dead region.
 
-use bascule_core::id::RegionName;
+use bascule_core::id::{Epoch, RegionName};
+use bascule_core::observation::GateState;
 use bascule_core::operation::Event;
 use bascule_core::plan::Kind;
 use bascule_core::ports::JournalStore;
@@ -96,6 +97,36 @@ async fn come_back(trial: &Trial, what: &str) {
     let id = "return".parse().expect("an id");
     let run = drive::run(&trial.site, &id, Command::Apply(Box::new(plan.clone())), None).await;
     assert!(run.succeeded(), "{what}: the reinstate ended as {run:?}");
+}
+
+/// Found by a seed of sites with keepers: a keeper decided, slept, and woke with a plan of a time at which little would have
+/// been lost. How much may be lost is asked again before the commit.
+#[test]
+fn a_plan_that_slept_while_the_standby_fell_behind_loses_nothing_that_nobody_allowed() {
+    in_virtual_time(async {
+        let trial = Trial::new(Case { kind: Kind::Failover, back: false }, 1).await;
+        let east = &trial.from;
+        trial.site.sim.with(|s| {
+            s.bring_back(east);
+            let region = s.region(east);
+            (region.gate, region.gate_epoch) = (GateState::Local, Epoch(1));
+            s.link_up = false;
+        });
+        // A look that finds it alive ends its darkness.
+        sleep_ms(1_000).await;
+        drive::assess(&trial.site, Kind::Switchover, &trial.to, None).await;
+        assert!(writes_flow(&trial.site).await, "users write where nobody follows");
+        sleep_ms(20_000).await;
+        trial.site.sim.with(|s| s.lose(east));
+        sleep_ms(1_000).await;
+
+        let run = trial.apply(None).await;
+        assert!(run.aborted(), "{run:?}");
+        assert!(!committed(&trial).await);
+        let told = format!("{:?}", records(&trial).await);
+        assert!(told.contains("plan again"), "{told}");
+        no_violation(&trial, "a plan that slept");
+    });
 }
 
 /// Found here: the pool of the dead standby was released before the active region's, so its death kept

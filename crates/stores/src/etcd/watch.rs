@@ -127,7 +127,8 @@ fn tell(cluster: &Cluster, sender: &watch::Sender<Option<Tenure>>, slots: &[Slot
 
 /// By epoch, then renewals: both only grow.
 fn is_newer(tenure: &Tenure, than: Option<&Tenure>) -> bool {
-    than.is_none_or(|than| (tenure.epoch, tenure.renewals) > (than.epoch, than.renewals))
+    let order = |tenure: &Tenure| (tenure.epoch, tenure.renewals, tenure.settled);
+    than.is_none_or(|than| order(tenure) > order(than))
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bascule_lab::plan::{LabPlan, Place};
 use serde::Deserialize;
 
 use super::RATE;
@@ -38,8 +39,14 @@ pub struct Loaded {
     pub errors: u64,
     /// The longest time without an acknowledged write.
     pub write_pause_ms: Option<u64>,
+    /// Writes that are there twice, though sent once.
+    pub duplicate_writes: Option<u64>,
+    /// Writes of which users do not know whether they were taken.
+    pub unknown_outcomes: u64,
     /// In which two regions took writes.
     pub double_writer_ms: Option<u64>,
+    /// In which they may have.
+    pub double_writer_possible_ms: Option<u64>,
 }
 
 /// What it answers in one word.
@@ -56,8 +63,22 @@ pub enum Word {
     TargetOverLagLimit,
     Unobserved,
     NotRenewed,
+    Impaired,
     AtWork,
     Blocked,
+}
+
+/// What a member of the store says of itself.
+#[derive(Deserialize)]
+struct MemberStatus {
+    header: MemberHeader,
+    #[serde(default)]
+    leader: String,
+}
+
+#[derive(Deserialize)]
+struct MemberHeader {
+    member_id: String,
 }
 
 /// A lab that moves by itself.
@@ -87,6 +108,24 @@ impl Lab {
         self.dir.display().to_string()
     }
 
+    /// Its parts, and what they use.
+    pub fn status(&self) -> anyhow::Result<bascule_lab::status::Status> {
+        let output = self.command(&["lab", "status", "--json", "--dir", &self.dir()]).output()?;
+        serde_json::from_slice(&output.stdout).context("`bascule lab status`")
+    }
+
+    /// What a command at one of its places says.
+    pub fn at(&self, place: Place, argv: &[&str]) -> anyhow::Result<String> {
+        let dir = self.dir();
+        let exec = ["lab", "exec", "--dir", &dir, "--at", place.name(), "--"];
+        let output = self.command(&[&exec[..], argv].concat()).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("`{}` at {} ended with {}: {}", argv.join(" "), place.name(), output.status, said.trim());
+        }
+        String::from_utf8(output.stdout).context("its output is no text")
+    }
+
     fn command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new(&self.exe);
         command.args(argv).env("BASCULE_MANIFEST", &self.manifest);
@@ -101,6 +140,40 @@ impl Lab {
             bail!("`bascule {}` ended with {}: {}", argv.join(" "), output.status, said.trim());
         }
         Ok(())
+    }
+
+    /// Start a command, whose output nobody reads.
+    pub fn start(&self, argv: &[&str]) -> anyhow::Result<Child> {
+        let mut command = self.command(argv);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().with_context(|| format!("start `bascule {}`", argv.join(" ")))
+    }
+
+    /// The member that leads the store now; an election is waited for.
+    pub fn store_leader(&self) -> anyhow::Result<String> {
+        let plan = LabPlan::load(&self.dir)?;
+        let began = Instant::now();
+        while began.elapsed() < READY_WITHIN {
+            if let Some(leader) = self.leads(&plan)? {
+                return Ok(leader);
+            }
+            std::thread::sleep(AGAIN);
+        }
+        bail!("the store has no leader")
+    }
+
+    fn leads(&self, plan: &LabPlan) -> anyhow::Result<Option<String>> {
+        for member in plan.stores() {
+            let url = format!("http://{}:{}/v3/maintenance/status", member.address, plan.ports.etcd);
+            let argv = ["curl", "-sS", "--max-time", "2", "-X", "POST", "-d", "{}", &url];
+            // One that does not answer does not lead.
+            let Ok(said) = self.at(Place::Clients, &argv) else { continue };
+            let said: MemberStatus = serde_json::from_str(&said).with_context(|| format!("read {said:?}"))?;
+            if said.leader == said.header.member_id {
+                return Ok(Some(member.name.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// What `bascule explain` says.

@@ -54,6 +54,8 @@ pub struct Row {
     /// When it was made, in milliseconds since 1970.
     pub broken_at: u64,
     held_ms: u64,
+    /// The exit code of the switchover that was under way, if one was.
+    switchover: Option<i32>,
     active_before: String,
     active_after: String,
     epochs: u64,
@@ -61,9 +63,12 @@ pub struct Row {
     acknowledged: u64,
     lost_writes: Option<u64>,
     errors: u64,
+    duplicate_writes: Option<u64>,
+    unknown_outcomes: u64,
     /// The longest time in which no write was acknowledged.
     pub write_pause_ms: Option<u64>,
     double_writer_ms: Option<u64>,
+    double_writer_possible_ms: Option<u64>,
     /// Whether it kept what it promises.
     pub verdict: Verdict,
 }
@@ -94,12 +99,11 @@ fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
     let mut dice = Dice(args.seed);
     let mut rows = Vec::new();
     for number in 1..=args.faults {
-        let before = lab.explain()?;
-        let faults = choose(&mut dice, &before, args.only.as_deref())?;
-        let held = Duration::from_millis(3_000 + dice.below(7_000));
-        let name: Vec<String> = faults.iter().map(|fault| fault.join(" ")).collect();
-        eprintln!("fault {number} of {}: {} for {held:?}", args.faults, name.join(" and "));
-        let row = one(lab, &before, &faults, held)?;
+        // The store may have no leader at this moment.
+        let before = lab.recovered(RECOVERED_WITHIN)?.context("the site is not ready to be broken again")?;
+        let trouble = choose(&mut dice, &before, args.only.as_deref())?;
+        eprintln!("fault {number} of {}: {trouble}", args.faults);
+        let row = one(lab, &before, &trouble)?;
         eprintln!("{}", line(&row));
         rows.push(row);
         // What there is is kept even if a later round fails.
@@ -117,15 +121,22 @@ fn torture(lab: &Lab, args: &Args) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Load on, break, wait, heal, wait until it could move again, judge.
-pub fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration) -> anyhow::Result<Row> {
+pub fn one(lab: &Lab, before: &Explained, trouble: &Trouble) -> anyhow::Result<Row> {
     let load = lab.load(LOAD_MAX, RATE)?;
     std::thread::sleep(STEADY);
+    let mut switchover = None;
+    if let Some(head_start) = trouble.switchover {
+        switchover = Some(lab.start(&["switchover", "--to", &before.standby])?);
+        std::thread::sleep(head_start);
+    }
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    for fault in faults {
-        let words: Vec<&str> = fault.iter().map(String::as_str).collect();
+    for fault in &trouble.faults {
+        let leader = if fault.ends_with(LEADER) { lab.store_leader()? } else { String::new() };
+        let fault = fault.replace(LEADER, &leader);
+        let words: Vec<&str> = fault.split(' ').collect();
         lab.show(&[&["lab", "break", "--dir", &lab.dir()], &words[..]].concat())?;
     }
-    std::thread::sleep(held);
+    std::thread::sleep(trouble.held);
     lab.show(&["lab", "heal", "--dir", &lab.dir()])?;
     let healed = Instant::now();
     let after = lab.recovered(RECOVERED_WITHIN)?;
@@ -135,11 +146,12 @@ pub fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration
         None => lab.explain()?,
     };
     let report = lab.end(load)?;
-    let name: Vec<String> = faults.iter().map(|fault| fault.join(" ")).collect();
+    let switchover = switchover.map(|mut child| child.wait()).transpose()?;
     let mut row = Row {
-        fault: name.join(" and "),
+        fault: trouble.name(),
         broken_at: millis(since_1970),
-        held_ms: millis(held),
+        held_ms: millis(trouble.held),
+        switchover: switchover.and_then(|status| status.code()),
         active_before: before.active.clone(),
         active_after: after.active,
         epochs: after.epoch.saturating_sub(before.epoch),
@@ -147,8 +159,11 @@ pub fn one(lab: &Lab, before: &Explained, faults: &[Vec<String>], held: Duration
         acknowledged: report.acknowledged,
         lost_writes: report.lost_writes,
         errors: report.errors,
+        duplicate_writes: report.duplicate_writes,
+        unknown_outcomes: report.unknown_outcomes,
         write_pause_ms: report.write_pause_ms,
         double_writer_ms: report.double_writer_ms,
+        double_writer_possible_ms: report.double_writer_possible_ms,
         verdict: Verdict::Met,
     };
     row.verdict = judge(&row, lab.rpo_writes()?);
@@ -166,11 +181,19 @@ fn judge(row: &Row, rpo_writes: u64) -> Verdict {
     match row.lost_writes {
         Some(0) => {}
         Some(lost) if row.epochs == 0 => why.push(format!("{lost} writes were lost without a move")),
+        Some(lost) if row.epochs == 1 && row.switchover == Some(0) => {
+            why.push(format!("{lost} writes were lost in a planned move"));
+        }
         Some(lost) if lost > rpo_writes => {
             why.push(format!("{lost} writes were lost, over the objective's {rpo_writes}"));
         }
         Some(_) => {}
         None => why.push("how many writes were lost is not known".to_owned()),
+    }
+    match row.duplicate_writes {
+        Some(0) => {}
+        Some(twice) => why.push(format!("{twice} writes are there twice")),
+        None => why.push("whether writes are there twice is not known".to_owned()),
     }
     if row.recovered_ms.is_none() {
         why.push(format!("not ready again within {RECOVERED_WITHIN:?}"));
@@ -178,11 +201,41 @@ fn judge(row: &Row, rpo_writes: u64) -> Verdict {
     if why.is_empty() { Verdict::Met } else { Verdict::Missed(why) }
 }
 
-/// One fault, or, once in six times, two at once.
-fn choose(dice: &mut Dice, site: &Explained, only: Option<&str>) -> anyhow::Result<Vec<Vec<String>>> {
+/// What is done to a site.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// At once, as `bascule lab break` is told.
+    pub faults: Vec<String>,
+    /// How long they last.
+    pub held: Duration,
+    /// A switchover is under way for so long when they strike.
+    pub switchover: Option<Duration>,
+}
+
+impl Trouble {
+    fn name(&self) -> String {
+        let switchover = if self.switchover.is_some() { "switchover, then " } else { "" };
+        format!("{switchover}{}", self.faults.join(" and "))
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} for {:?}", self.name(), self.held)?;
+        self.switchover.map_or(Ok(()), |after| write!(f, ", {after:?} after the switchover began"))
+    }
+}
+
+/// In a fault: the member that leads the store at that moment.
+const LEADER: &str = "LEADER";
+/// A switchover takes a second or two, and holds users' writes for a third of one.
+const SWITCHOVER_MS: u64 = 2_000;
+
+/// One fault, or, once in six times, two at once; and once in five times in the middle of a switchover.
+fn choose(dice: &mut Dice, site: &Explained, only: Option<&str>) -> anyhow::Result<Trouble> {
     let mut known = faults(&site.active, &site.standby);
     if let Some(only) = only {
-        known.retain(|fault| fault.join(" ").starts_with(only));
+        known.retain(|fault| fault.starts_with(only));
     }
     if known.is_empty() {
         bail!("no fault begins so");
@@ -191,11 +244,13 @@ fn choose(dice: &mut Dice, site: &Explained, only: Option<&str>) -> anyhow::Resu
     if only.is_none() && dice.below(6) == 0 {
         chosen.push(known.swap_remove(dice.index(known.len())));
     }
-    Ok(chosen)
+    let switchover = if dice.below(5) == 0 { Some(dice.below(SWITCHOVER_MS)) } else { None };
+    let held = Duration::from_millis(3_000 + dice.below(7_000));
+    Ok(Trouble { faults: chosen, held, switchover: switchover.map(Duration::from_millis) })
 }
 
-fn faults(active: &str, standby: &str) -> Vec<Vec<String>> {
-    let all = [
+fn faults(active: &str, standby: &str) -> Vec<String> {
+    vec![
         format!("region-loss {active}"),
         format!("region-loss {standby}"),
         format!("region-freeze {active}"),
@@ -218,9 +273,10 @@ fn faults(active: &str, standby: &str) -> Vec<Vec<String>> {
         "part-loss witness-store".to_owned(),
         format!("part-freeze {active}-store"),
         format!("part-loss {standby}-db1"),
+        format!("part-loss {LEADER}"),
+        format!("part-freeze {LEADER}"),
         "partition --db-link".to_owned(),
-    ];
-    all.iter().map(|fault| fault.split(' ').map(str::to_owned).collect()).collect()
+    ]
 }
 
 /// Numbers from a seed: `splitmix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
@@ -304,6 +360,7 @@ mod tests {
             fault: "region-loss us-east-2".to_owned(),
             broken_at: 0,
             held_ms: 5_000,
+            switchover: None,
             active_before: "us-east-2".to_owned(),
             active_after: "us-west-1".to_owned(),
             epochs: 1,
@@ -311,8 +368,11 @@ mod tests {
             acknowledged: 1_000,
             lost_writes: Some(3),
             errors: 400,
+            duplicate_writes: Some(0),
+            unknown_outcomes: 3,
             write_pause_ms: Some(4_000),
             double_writer_ms: Some(0),
+            double_writer_possible_ms: Some(0),
             verdict: Verdict::Met,
         }
     }
@@ -331,6 +391,8 @@ mod tests {
         assert!(missed(|row| row.lost_writes = None));
         assert!(missed(|row| row.epochs = 0), "what is lost without a move is lost for no reason");
         assert!(missed(|row| row.recovered_ms = None));
+        assert!(missed(|row| row.duplicate_writes = Some(1)));
+        assert!(missed(|row| row.switchover = Some(0)), "a planned move loses nothing");
     }
 
     #[test]

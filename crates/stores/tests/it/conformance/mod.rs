@@ -46,6 +46,7 @@ macro_rules! laws {
             a_claim_at_old_renewals_is_refused
             a_renewal_after_the_move_is_over
             a_tenure_is_settled_in_its_own_epoch
+            a_region_that_has_let_go_is_not_renewed_by_anybody
             a_region_is_dark_since_it_was_first_not_seen
             an_operation_needs_a_tenure
             one_operation_is_open_at_a_time

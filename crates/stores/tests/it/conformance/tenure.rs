@@ -141,6 +141,24 @@ pub async fn a_tenure_is_settled_in_its_own_epoch<B: Backend>() {
     assert!(matches!(answer, Err(StoreError::Tenure(tenure::Illegal::Stale { .. }))), "{answer:?}");
 }
 
+pub async fn a_region_that_has_let_go_is_not_renewed_by_anybody<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let other = backend.open().await;
+    let release = tenure::Release {
+        by: "ada".to_owned(),
+        why: "its database is dead".to_owned(),
+        at: Timestamp(7),
+        for_a_while: false,
+    };
+    store.advance(tenure::Event::Released { epoch: Epoch(1), release: release.clone() }).await.unwrap();
+    assert_eq!(other.tenure().await.unwrap().unwrap().released, Some(release));
+    let answer = other.advance(renewed(1, "east")).await;
+    assert!(matches!(answer, Err(StoreError::Tenure(tenure::Illegal::Released(_)))), "{answer:?}");
+    let kept = other.advance(tenure::Event::Kept { epoch: Epoch(1) }).await.unwrap();
+    assert_eq!((kept.released, kept.renewals), (None, 2), "a challenger waits anew");
+    assert_eq!(store.advance(renewed(1, "east")).await.unwrap().renewals, 3);
+}
+
 pub async fn a_region_is_dark_since_it_was_first_not_seen<B: Backend>() {
     let (backend, store) = site::<B>().await;
     let (east, west) = (region("east"), region("west"));

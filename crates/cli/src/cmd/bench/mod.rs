@@ -2,6 +2,8 @@
 //!
 //! It judges nothing: it prints medians, and ratios within the run, since machines differ and are noisy.
 
+mod idle;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -43,6 +45,9 @@ pub struct Args {
     script: PathBuf,
 }
 
+/// Measured times by what they are of, in milliseconds.
+type Took = BTreeMap<String, Vec<f64>>;
+
 /// One measured thing.
 #[derive(Debug, Default, Serialize)]
 struct Measured {
@@ -68,6 +73,8 @@ struct Bench {
     /// Median milliseconds of each stretch of the hold.
     hold: BTreeMap<String, Measured>,
     ratios: BTreeMap<String, f64>,
+    /// Of a site that moves by itself.
+    idle_keeper: Option<idle::Idle>,
 }
 
 /// Run it.
@@ -78,7 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let measured = measure(&me, args, &dir);
     me.show(&["lab", "down", "--dir", &dir])?;
     let mut bench = measured?;
-    bench.add(&by_itself(args)?, None);
+    let (took, idle) = by_itself(args)?;
+    bench.add(&took, None);
+    bench.idle_keeper = idle;
     bench.add(&peers(args)?, Some("by_itself_loss_to_first_write"));
     if let Some(parent) = args.out.parent() {
         std::fs::create_dir_all(parent)?;
@@ -91,17 +100,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// A site that moves by itself loses its active region: from the last acknowledged write to the next, and where that
 /// time goes. What the store's clock and this one's say of one another is sure: it is one machine.
-fn by_itself(args: &Args) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
-    let mut took: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+fn by_itself(args: &Args) -> anyhow::Result<(Took, Option<idle::Idle>)> {
+    let mut took: Took = BTreeMap::new();
     if args.by_itself == 0 {
-        return Ok(took);
+        return Ok((took, None));
     }
     let lab = torture::Lab::up(&args.dir)?;
+    eprintln!("by itself: two minutes in which nothing happens");
+    let idle = idle::measure(&lab, &args.dir)?;
     for round in 1..=args.by_itself {
         eprintln!("by itself, {round} of {}", args.by_itself);
         let before = lab.explain()?;
-        let loss = vec![vec!["region-loss".to_owned(), before.active.clone()]];
-        let row = torture::one(&lab, &before, &loss, LOST_FOR)?;
+        let faults = vec![format!("region-loss {}", before.active)];
+        let loss = torture::Trouble { faults, held: LOST_FOR, switchover: None };
+        let row = torture::one(&lab, &before, &loss)?;
         eprintln!("{}", torture::line(&row));
         if let torture::Verdict::Missed(why) = &row.verdict {
             bail!("by itself: {}", why.join("; "));
@@ -131,15 +143,15 @@ fn by_itself(args: &Args) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
         );
     }
     lab.down()?;
-    Ok(took)
+    Ok((took, Some(idle)))
 }
 
 /// How long a region stays lost: the move takes 5 s.
 const LOST_FOR: Duration = Duration::from_secs(8);
 
 /// How long each of the others takes no writes; sorted by name.
-fn peers(args: &Args) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
-    let mut took: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+fn peers(args: &Args) -> anyhow::Result<Took> {
+    let mut took: Took = BTreeMap::new();
     if args.peers == 0 {
         return Ok(took);
     }
@@ -215,7 +227,7 @@ fn sum_up(rounds: u32, got: &Samples, operations: &[Report]) -> Bench {
         ("reinstate".to_owned(), ms(got.reinstates.iter().map(|r| Some(r.took_us / 1000)).collect())),
     ]);
     let holds = operations.iter().filter(|o| o.kind == bascule_core::plan::Kind::Switchover);
-    let mut stretches: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut stretches: Took = BTreeMap::new();
     let mut whole = Vec::new();
     for operation in holds {
         whole.extend(operation.hold_us.map(|us| us as f64 / 1000.0));
@@ -247,12 +259,13 @@ fn sum_up(rounds: u32, got: &Samples, operations: &[Report]) -> Bench {
         measured,
         hold,
         ratios,
+        idle_keeper: None,
     }
 }
 
 impl Bench {
     /// Add measured things, each with its ratio to one that is there already.
-    fn add(&mut self, things: &BTreeMap<String, Vec<f64>>, beside: Option<&str>) {
+    fn add(&mut self, things: &Took, beside: Option<&str>) {
         let ours = beside.and_then(|name| Some((name, self.measured.get(name)?.median?)));
         for (name, samples) in things {
             let measured = Measured::of("ms", samples.clone());
@@ -299,6 +312,13 @@ fn table(bench: &Bench) -> String {
     rows("h ", &bench.hold);
     for (name, ratio) in &bench.ratios {
         let _ = writeln!(out, "{name}: {ratio:.1}");
+    }
+    if let Some(idle) = &bench.idle_keeper {
+        let _ = writeln!(
+            out,
+            "an idle keeper: {:.2} % of a core and {:.1} MB (the dearest), {:.1} store requests a second (the mean of {})",
+            idle.cpu_percent, idle.memory_mb, idle.store_requests_per_s, idle.processes
+        );
     }
     let _ = writeln!(
         out,
