@@ -16,6 +16,7 @@ pub mod config;
 pub mod db;
 pub mod deadline;
 pub mod envelope;
+mod machine;
 pub mod metrics;
 pub mod migrations;
 pub mod names;

@@ -18,6 +18,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::machine;
+
 /// Upper bounds in seconds. A statement takes some 1–10 ms; 0.25–1 is a switchover's pause, 5 its longest
 /// hold, 10 the end of a request.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
@@ -83,6 +85,9 @@ impl Metrics {
         registry.register("build", "What runs here", build);
         let database = Info::new(vec![("host", database_host.to_owned())]);
         registry.register("database", "Where the database is looked for", database);
+        if let Some(size) = machine::size() {
+            registry.register("machine", "What it may use of its machine", Info::new(vec![("size", size)]));
+        }
         let requests = Family::default();
         let durations = Family::new_with_constructor(Durations);
         let setbacks = Family::default();

@@ -16,6 +16,7 @@ use bascule_core::manifest::{
 };
 
 use crate::assets::{AUTHORIZED_KEYS, Assets, REPOSITORY};
+use crate::config::backup;
 use crate::layout;
 use crate::plan::{Host, LabMode, LabPlan, Place, Region as Hosts, Secret, network};
 
@@ -23,9 +24,11 @@ use crate::plan::{Host, LabMode, LabPlan, Place, Region as Hosts, Secret, networ
 pub const FILE: &str = "bascule.toml";
 
 /// What the lab's owner asks of moves: writes of 5 s may be lost with a region, users may be without the
-/// site for a minute, and a planned move lets go after 5 s (the application's own limit is 10 s).
+/// site for a minute, and a planned move lets go after 5 s (the application's own limit is 10 s). Of backups, that one
+/// may fail.
 const OBJECTIVE: Objective = Objective {
     rpo: Duration::from_secs(5),
+    backup_rpo: Some(backup::EVERY.saturating_mul(2)),
     rto: Duration::from_secs(60),
     max_pause: Duration::from_secs(5),
 };

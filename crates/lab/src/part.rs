@@ -37,6 +37,8 @@ pub enum PartKind {
     Storage,
     /// What copies the other region's objects into this region's storage.
     StorageSync,
+    /// What stores the region's database in its bucket.
+    Backup,
     /// Prometheus.
     Monitor,
     /// The repository or its mirror.
@@ -60,6 +62,7 @@ impl PartKind {
             | Self::App
             | Self::Keeper
             | Self::SlowLink
+            | Self::Backup
             | Self::Monitor
             | Self::Repository
             | Self::RepositorySync => Tmp::Shared,
@@ -260,6 +263,7 @@ pub fn prepare(part: &Part, privilege: Privilege) -> anyhow::Result<()> {
         | PartKind::Keeper
         | PartKind::SlowLink
         | PartKind::StorageSync
+        | PartKind::Backup
         | PartKind::Monitor
         | PartKind::Repository
         | PartKind::RepositorySync => Ok(()),

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -60,6 +61,13 @@ pub enum Probe {
         /// Port.
         port: u16,
     },
+    /// Is a file there that it writes?
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What it means that it is not.
+        what: &'static str,
+    },
     /// Does it serve a repository that has a commit?
     Git {
         /// Address.
@@ -109,6 +117,10 @@ impl Probe {
                     runtime(*address, *port, "show info")?.contains("Uptime"),
                     "no answer from the runtime API"
                 );
+                Ok(None)
+            }
+            Self::File { path, what } => {
+                ensure!(path.exists(), "{what}");
                 Ok(None)
             }
             Self::Git { address, port, path } => {

@@ -1,8 +1,8 @@
 //! An instance of the application: whether it lives, whether it can write, and what it says of itself.
 //!
 //! What it says stands in its metrics, as Prometheus' exporters do: a series `…build_info` with the label `image`,
-//! `revision` or `version`, and `…database_info` with the label `host`. An application that says neither is not
-//! wrong: then that is not observed.
+//! `revision` or `version`, `…database_info` with the label `host`, and `…machine_info` with the label `size`. An
+//! application that says none of them is not wrong: then that is not observed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub struct Instance {
 pub struct Said {
     /// The image or version it runs.
     pub image: Option<String>,
+    /// How much of a machine it may use.
+    pub size: Option<String>,
     /// The host it is told to find its database at.
     pub database_host: Option<String>,
 }
@@ -104,6 +106,8 @@ fn read(text: &str) -> Said {
             said.image = said.image.or_else(|| ["image", "revision", "version"].into_iter().find_map(label));
         } else if name.ends_with("database_info") {
             said.database_host = said.database_host.or_else(|| label("host"));
+        } else if name.ends_with("machine_info") {
+            said.size = said.size.or_else(|| label("size"));
         }
     }
     said
@@ -117,10 +121,12 @@ mod tests {
     fn what_an_instance_says_of_itself_is_read_from_its_metrics() {
         let text = "# TYPE events_app_build info\n\
             events_app_build_info{version=\"1.2.3\",image=\"sha256:aa\"} 1\n\
+            events_app_machine_info{size=\"2 cores, 4.0 GiB\"} 1\n\
             events_app_database_info{host=\"db.events.test\"} 1\nevents_app_up 1\n# EOF\n";
         let said = read(text);
         assert_eq!(said.image.as_deref(), Some("sha256:aa"), "an image tells more than a version");
         assert_eq!(said.database_host.as_deref(), Some("db.events.test"));
+        assert_eq!(said.size.as_deref(), Some("2 cores, 4.0 GiB"));
         assert_eq!(read("up 1\nbroken{\nbuild_info{version=\"\n"), Said::default());
     }
 

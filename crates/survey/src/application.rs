@@ -54,11 +54,12 @@ fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instan
         Ok(seen) => (seen.name, seen.alive, seen.ready, seen.said),
         Err(why) => (None, Err(why.clone()), Err(why.clone()), Err(why)),
     };
-    let image = said.and_then(|said| {
-        said.image
-            .map(Some)
-            .ok_or_else(|| "its metrics have no series …build_info that says its image or version".to_owned())
-    });
+    let says = |pick: fn(Said) -> Option<String>, what: &str| {
+        let unsaid = || format!("its metrics have no series {what}");
+        said.clone().and_then(|said| pick(said).map(Some).ok_or_else(unsaid))
+    };
+    let image = says(|said| said.image, "…build_info that says its image or version");
+    let size = says(|said| said.size, "…machine_info that says its size");
     let host = || -> Fact<Option<String>> {
         // the hosts of a lab are network namespaces of one machine
         match &place.scene.site.manifest.lab {
@@ -68,7 +69,7 @@ fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instan
     };
     Instance {
         name: name.unwrap_or_else(|| address.to_string()),
-        size: host(),
+        size: fact(size, from("/metrics")),
         image: fact(image, from("/metrics")),
         zone: host(),
         subnet: host(),
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn one_instance_that_connects_to_an_address_is_enough_to_say_so() {
         let says = |host: Option<&str>| {
-            let said = Said { image: None, database_host: host.map(str::to_owned) };
+            let said = Said { database_host: host.map(str::to_owned), ..Said::default() };
             Ok(application::Instance { name: None, alive: Ok(true), ready: Ok(true), said: Ok(said) })
         };
         let at = "10.77.1.31:8080".parse().expect("an address");

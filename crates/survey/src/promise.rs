@@ -12,6 +12,7 @@ pub(crate) fn promise(scene: &Scene) -> Promise {
     Promise {
         owner: scene.said(manifest.owner.clone()),
         rpo_ms: scene.said(Some(ms(manifest.objective.rpo))),
+        backup_rpo_ms: scene.said(Some(ms(manifest.objective.backup_rpo.unwrap_or(manifest.objective.rpo)))),
         rto_ms: scene.said(Some(ms(manifest.objective.rto))),
         // the manifest has no promise of its own: what a recovery needs is asked for instead
         retention_s: scene.said(None),

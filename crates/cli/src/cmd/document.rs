@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use bascule_core::asset::Quantity;
 use bascule_core::check::check;
 use bascule_core::document::Document;
 use bascule_core::facts::{Fact, Facts, Paper, Source, Wanted};
@@ -160,25 +161,32 @@ fn from_file(path: &Path) -> anyhow::Result<Known> {
     Ok(Known { facts, past: Past::default(), failover: none(), switchover: none() })
 }
 
-/// Take over what only people know. A row stands for an asset of its kind that it names, or for the only one.
+/// Take over what only people know. A row stands for an asset of its kind that it names, or for the only one, or, if it
+/// is the kind's only row and says as many as there are, for all of them.
 fn keep(wanted: &mut Vec<Wanted>, document: &Document, file: &str, asks: bool) {
     for row in &document.assets {
         let Some(kind) = row.kind else { continue };
-        let same_kind = || wanted.iter().filter(|w| w.kind == kind);
-        let only =
-            same_kind().count() == 1 && document.assets.iter().filter(|r| r.kind == Some(kind)).count() == 1;
+        let there = wanted.iter().filter(|w| w.kind == kind).count();
+        let alone = document.assets.iter().filter(|r| r.kind == Some(kind)).count() == 1;
+        let several = row.quantity == u32::try_from(there).ok().map(Quantity::Total);
+        let all = alone && (there == 1 || several);
         let named = |name: &str| row.name == name || row.name.ends_with(&format!(" {name}"));
         let purpose = if row.purpose == NOT_SAID { "" } else { &row.purpose };
-        if let Some(asset) = wanted.iter_mut().find(|w| w.kind == kind && (only || named(&w.name))) {
+        let mut stands = false;
+        for asset in wanted.iter_mut().filter(|w| w.kind == kind && (all || named(&w.name))) {
+            stands = true;
             // what people say goes before what a manifest's section says of its kind
             if !purpose.is_empty() {
                 purpose.clone_into(&mut asset.purpose);
             }
             if asks {
-                asset.quantity = asset.quantity.or(row.quantity);
                 asset.size = asset.size.take().or_else(|| row.size.clone());
             }
-        } else if asks {
+            if asks && there == 1 {
+                asset.quantity = asset.quantity.or(row.quantity);
+            }
+        }
+        if asks && !stands {
             wanted.push(Wanted {
                 kind,
                 name: row.name.clone(),

@@ -173,8 +173,8 @@ fn a_whole_lab_has_every_asset_of_the_document() {
     let parts = lab.status()["parts"].as_array().unwrap().len();
     assert_eq!(
         parts,
-        24 + 9,
-        "and 2 storages, 2 copiers, 2 Prometheus, 2 repositories and what fetches for one"
+        24 + 11,
+        "and 2 storages, 2 copiers, 2 that back up, 2 Prometheus, 2 repositories and what fetches for one"
     );
     the_same_keys_open_every_host_of_the_application(&lab);
     both_copies_of_the_repository_hold_the_manifest(&lab);

@@ -82,7 +82,7 @@ pub(super) fn backup_age(facts: &Facts, answers: &mut Answers) {
             }
             answers.ask(code, format!("{} {name}", region.name), |case| {
                 let age = (*case.need("newest backup's age in s", &bucket.newest_backup_age_s)?)?;
-                let rpo = *case.need_set("RPO in ms", &facts.promise.rpo_ms)?;
+                let rpo = *case.need_set("backups' RPO in ms", &facts.promise.backup_rpo_ms)?;
                 let right = age.saturating_mul(1000) <= rpo;
                 judge(right, format!("the newest backup is {age} s old; allowed are {rpo} ms"))
             });

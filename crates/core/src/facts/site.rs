@@ -60,6 +60,8 @@ pub struct Promise {
     pub owner: Fact<Option<String>>,
     /// Recovery point objective, in milliseconds.
     pub rpo_ms: Fact<Option<u64>>,
+    /// How old the newest backup may be, in milliseconds.
+    pub backup_rpo_ms: Fact<Option<u64>>,
     /// Recovery time objective, in milliseconds.
     pub rto_ms: Fact<Option<u64>>,
     /// How far back a restore must be able to reach, in seconds.

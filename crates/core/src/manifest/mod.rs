@@ -121,6 +121,10 @@ pub struct Objective {
     /// Recovery point objective: how much history may be lost. 0 to 30 days.
     #[serde(serialize_with = "value::as_text")]
     pub rpo: Duration,
+    /// The same for backups, which replication does not replace: how old the newest may be. The RPO where it is left
+    /// out. 1 s to 30 days.
+    #[serde(serialize_with = "value::as_text_if_any", skip_serializing_if = "Option::is_none")]
+    pub backup_rpo: Option<Duration>,
     /// Recovery time objective: how long users may be without the site. `max_pause` to 30 days.
     #[serde(serialize_with = "value::as_text")]
     pub rto: Duration,

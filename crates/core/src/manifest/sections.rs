@@ -25,6 +25,8 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_SYNTAX_ERRORS: usize = 8;
 /// The longest objective: a promise beyond a month is none.
 const MAX_OBJECTIVE: Duration = Duration::from_secs(30 * 86_400);
+/// No backup is made and stored within less.
+const MIN_BACKUP_RPO: Duration = Duration::from_secs(1);
 /// A hold below this ends before a standby's feedback interval could show that it caught up.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// Past this, clients' own timeouts (commonly 30 to 60 s) end what the hold was to save.
@@ -50,7 +52,8 @@ const ROOT: Keys = &[
 ];
 const SITE: Keys =
     &[("name", "\"events\""), ("home", "\"us-east-2\""), ("owner", "\"on-call <sre@events.test>\"")];
-const OBJECTIVE: Keys = &[("rpo", "\"5s\""), ("rto", "\"60s\""), ("max_pause", "\"5s\"")];
+const OBJECTIVE: Keys =
+    &[("rpo", "\"5s\""), ("backup_rpo", "\"1h\""), ("rto", "\"60s\""), ("max_pause", "\"5s\"")];
 const FRONT_DOOR: Keys = &[("url", "\"http://app.events.test\""), ("user", "\"bascule-verify\"")];
 const DATABASE: Keys = &[
     ("name", "\"events\""),
@@ -232,10 +235,17 @@ fn site<'t>(r: &mut Reader, root: &Section<'t>) -> Option<(SiteName, RegionName,
 fn objective<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Objective> {
     let s = r.section(root, "objective", OBJECTIVE)?;
     let rpo = r.read(&s, "rpo", |r, f| value::duration(r, f, Duration::ZERO, MAX_OBJECTIVE));
+    let backup =
+        r.read_optional(&s, "backup_rpo", |r, f| value::duration(r, f, MIN_BACKUP_RPO, MAX_OBJECTIVE));
     let rto = r.read(&s, "rto", |r, f| value::duration(r, f, Duration::ZERO, MAX_OBJECTIVE));
     let pause = r.read(&s, "max_pause", |r, f| value::duration(r, f, MIN_PAUSE, MAX_PAUSE));
     r.facts.rto_and_pause = rto.clone().zip(pause.as_ref().map(|pause| *pause.get_ref()));
-    Some(Objective { rpo: rpo?.into_inner(), rto: rto?.into_inner(), max_pause: pause?.into_inner() })
+    Some(Objective {
+        rpo: rpo?.into_inner(),
+        backup_rpo: backup?.map(Spanned::into_inner),
+        rto: rto?.into_inner(),
+        max_pause: pause?.into_inner(),
+    })
 }
 
 fn front_door<'t>(r: &mut Reader, root: &Section<'t>) -> Option<FrontDoor> {

@@ -244,6 +244,17 @@ pub(super) fn as_text<S: Serializer>(duration: &Duration, serializer: S) -> Resu
     serializer.serialize_str(&show(*duration))
 }
 
+/// The same of one that may be left out.
+pub(super) fn as_text_if_any<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => as_text(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// An IP address and a port.
 pub(super) fn socket(r: &mut Reader, field: &Field<'_>) -> Option<SocketAddr> {
     let found = text(r, field)?;

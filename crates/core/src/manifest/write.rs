@@ -30,10 +30,11 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
     if let Some(owner) = owner {
         file.text("owner", owner);
     }
-    file.section("[objective]")
-        .text("rpo", show(objective.rpo))
-        .text("rto", show(objective.rto))
-        .text("max_pause", show(objective.max_pause));
+    file.section("[objective]").text("rpo", show(objective.rpo));
+    if let Some(age) = objective.backup_rpo {
+        file.text("backup_rpo", show(age));
+    }
+    file.text("rto", show(objective.rto)).text("max_pause", show(objective.max_pause));
     write_store(&mut file, store);
     file.section("[front_door]").text("url", &front_door.url).text("user", &front_door.user);
     file.section("[database]")

@@ -20,8 +20,8 @@ const VERSION: u32 = 1;
 pub fn assets_text(items: &[Item]) -> String {
     let mut out = String::new();
     for item in items {
-        let (kind, name) = (words::kind(item.kind), plain(&item.name));
-        let _ = writeln!(out, "{kind} {name}: {} ({})", item.protection.as_str(), plain(&item.why));
+        let asset = words::asset(item);
+        let _ = writeln!(out, "{}: {} ({})", plain(&asset), item.protection.as_str(), plain(&item.why));
         let _ = writeln!(out, "  found: {}", plain(&found(item)));
         let _ = writeln!(out, "  size: {}", plain(&words::size(item)));
         for evidence in &item.evidence {

@@ -83,18 +83,13 @@ pub(super) const COLUMNS: [&str; 5] = ["Asset", "Purpose", "Size", "Qty", "DR"];
 pub(super) fn rows(sheet: &Sheet<'_>) -> impl Iterator<Item = Row> {
     sheet.items.iter().map(|item| Row {
         cells: [
-            title(item),
+            words::asset(item),
             if item.purpose.is_empty() { "not said".to_owned() } else { item.purpose.clone() },
             words::size(item),
             words::counted(item),
             item.protection.as_str().to_owned(),
         ],
     })
-}
-
-/// What an asset is called.
-pub(super) fn title(item: &Item) -> String {
-    format!("{} {}", words::kind(item.kind), item.name)
 }
 
 /// How many of an asset are there and well, in each place.

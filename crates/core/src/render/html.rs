@@ -6,6 +6,7 @@ use super::document::{self, COLUMNS, Move, Sheet, StepLine};
 use super::escape::xml;
 use super::picture::picture_svg;
 use super::pre_steps::NOTHING;
+use super::words;
 use crate::inventory::Item;
 
 const HEAD: &str = "<!DOCTYPE html>
@@ -75,7 +76,7 @@ fn table(out: &mut String, columns: &[&str], rows: impl Iterator<Item = Vec<Stri
 }
 
 fn description(out: &mut String, item: &Item) {
-    let (title, found) = (xml(&document::title(item)), xml(&document::found(item)));
+    let (title, found) = (xml(&words::asset(item)), xml(&document::found(item)));
     let protected = xml(&document::protected(item));
     let _ = writeln!(out, "<details><summary>{title}: {found}</summary>\n<p>{protected}</p>\n<ul>");
     for evidence in &item.evidence {

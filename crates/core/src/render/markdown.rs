@@ -6,6 +6,7 @@ use super::document::{self, COLUMNS, Move, Sheet, StepLine};
 use super::escape::markdown as md;
 use super::matches::{FOUND, LAST_REHEARSAL, OBSERVED, PREDICTED};
 use super::pre_steps::NOTHING;
+use super::words;
 
 /// The whole document. Two that differ in dates and measured times alone match (`document_matches`).
 #[must_use]
@@ -21,7 +22,7 @@ pub fn document_markdown(sheet: &Sheet<'_>) -> String {
     }
     out.push_str("\n### Descriptions\n");
     for item in sheet.items {
-        let (title, protected) = (md(&document::title(item)), md(&document::protected(item)));
+        let (title, protected) = (md(&words::asset(item)), md(&document::protected(item)));
         let _ = write!(out, "\n{title} ({protected}){FOUND}{}.", md(&document::found(item)));
         let seen: Vec<String> = item.evidence.iter().map(|e| md(&document::told(e))).collect();
         let _ = writeln!(out, " Seen: {}.", seen.join("; "));

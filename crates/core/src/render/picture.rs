@@ -121,7 +121,7 @@ fn one_region(
         y += ROW_HEIGHT;
         let found = item.found.iter().find(|f| f.place.is(&region.name));
         let health = found.map_or_else(|| "none".to_owned(), |f| words::health(&f.count));
-        let row = cut(&format!("{} {}", words::kind(item.kind), item.name));
+        let row = cut(&words::asset(item));
         let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\">{row}: {}</text>", xml(&health));
     }
     if left_out > 0 {

@@ -20,6 +20,15 @@ pub(super) fn kind(kind: AssetKind) -> &'static str {
     }
 }
 
+/// An asset by its kind and its name, which may begin with its kind.
+pub(super) fn asset(item: &Item) -> String {
+    let kind = kind(item.kind);
+    match item.name.get(..kind.len()) {
+        Some(start) if start.eq_ignore_ascii_case(kind) => item.name.clone(),
+        Some(_) | None => format!("{kind} {}", item.name),
+    }
+}
+
 /// Whether assets of a kind have a size at all.
 fn sized(kind: AssetKind) -> bool {
     match kind {
@@ -133,7 +142,12 @@ pub(super) fn action(action: &Action) -> String {
         Action::ConfirmLost { region } => {
             format!("Make sure, from more than one side, that {region} is gone")
         }
-        Action::ReadFork { region } => format!("Read how far {region} got, and what may be lost"),
+        Action::ReadFork { region, at_most_ms } => {
+            format!(
+                "Read how far {region} got; stop if more than {} of writes may be lost",
+                span(*at_most_ms)
+            )
+        }
         Action::Renumber { region } => format!("Give the history of {region} a timeline of its own"),
         Action::SaveDivergence { region, active } => {
             format!("Save the writes that {region} has and {active} has not")

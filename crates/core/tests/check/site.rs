@@ -186,6 +186,7 @@ pub fn sound() -> Facts {
         promise: Promise {
             owner: seen(Some("on-call".to_owned())),
             rpo_ms: seen(Some(5_000)),
+            backup_rpo_ms: seen(Some(5_000)),
             rto_ms: seen(Some(60_000)),
             retention_s: seen(Some(86_400)),
         },

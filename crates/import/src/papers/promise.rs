@@ -12,6 +12,7 @@ pub(super) fn promise(papers: &Papers<'_>) -> Promise {
         return Promise {
             owner: Fact::not_observed(nobody, Source::Nowhere),
             rpo_ms: Fact::not_observed(nobody, Source::Nowhere),
+            backup_rpo_ms: Fact::not_observed(nobody, Source::Nowhere),
             rto_ms: Fact::not_observed(nobody, Source::Nowhere),
             retention_s: Fact::not_observed(nobody, Source::Nowhere),
         };
@@ -32,6 +33,8 @@ pub(super) fn promise(papers: &Papers<'_>) -> Promise {
             None => Fact::seen(None, papers.at, line(0)),
         },
         rpo_ms: objective(&imported.objectives.rpo),
+        // a document that has one number has it for all
+        backup_rpo_ms: objective(&imported.objectives.rpo),
         rto_ms: objective(&imported.objectives.rto),
         retention_s: Fact::seen(None, papers.at, line(0)),
     }

@@ -94,6 +94,7 @@ impl Writer<'_> {
             home,
             owner: None,
             objective: Objective {
+                backup_rpo: None,
                 rpo: Duration::from_secs(5),
                 rto: Duration::from_secs(60),
                 max_pause: Duration::from_secs(5),

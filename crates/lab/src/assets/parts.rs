@@ -3,7 +3,7 @@
 //! Each copier runs where its copies land: a lost region takes the copier into it along, and the one out of it waits.
 
 use crate::assets::{Assets, REPOSITORY, RegionAssets};
-use crate::config::{repository, seaweed};
+use crate::config::{backup, repository, seaweed};
 use crate::layout;
 use crate::part::{Part, PartKind, part};
 use crate::plan::{Host, LabPlan, Place, Region};
@@ -23,6 +23,12 @@ fn region_parts(assets: &Assets, region: &Region) -> Vec<Part> {
     let place = region.place;
     let mut parts =
         vec![storage(assets, place, own), storage_sync(assets, place, own), monitor(assets, place, own)];
+    parts.push(Part {
+        name: backup::part_name(own),
+        command: script(&backup::file(own)),
+        probe: Probe::File { path: backup::newest(own), what: "no backup is stored yet" },
+        ..part(place, PartKind::Backup, &own.storage)
+    });
     if let Some(mirror) = &own.mirror {
         parts.push(repository(assets, place, mirror, repository::SERVE_MIRROR));
         parts.push(Part {

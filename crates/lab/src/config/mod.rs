@@ -3,6 +3,7 @@
 //! Invariant: both regions' files are the same but for addresses, and for the block that makes the second
 //! region's cluster a standby when the lab is new; so a move needs no change of configuration.
 
+pub mod backup;
 pub mod etcd;
 pub mod haproxy;
 pub mod hosts;
@@ -65,6 +66,7 @@ fn asset_files(plan: &LabPlan, assets: &Assets, secrets: &Secrets) -> Vec<ConfFi
     add(seaweed::ENCRYPTION.to_owned(), seaweed::encryption());
     for region in &plan.regions {
         let Some((own, peer)) = assets.of(region) else { continue };
+        add(backup::file(own), backup::script(plan, assets, region, own, secrets));
         add(seaweed::sync_file(own), seaweed::sync(assets, own, peer));
         add(format!("{}.json", own.storage.name), seaweed::identities(assets, secrets));
         add(format!("{}.yml", own.monitor.name), prometheus::config(plan, assets, region));

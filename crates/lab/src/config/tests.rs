@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{haproxy, hosts, knot, patroni, pgbouncer, prometheus, repository, seaweed};
+use super::{backup, haproxy, hosts, knot, patroni, pgbouncer, prometheus, repository, seaweed};
 use crate::assets::Assets;
 use crate::plan::{LabMode, LabPlan, Place};
 use crate::secrets::Secrets;
@@ -52,6 +52,7 @@ fn golden_files_of_the_second_regions_assets() {
     golden("prometheus.yml", &prometheus::config(&plan, &assets, region));
     golden("storage.json", &seaweed::identities(&assets, &secrets));
     golden("storage-security.toml", &seaweed::security(&secrets));
+    golden("storage-backup.sh", &backup::script(&plan, &assets, region, own, &secrets));
     golden("storage-sync.sh", &seaweed::sync(&assets, own, peer));
     for file in repository::files(&assets) {
         golden(&file.name, &file.text);
@@ -61,7 +62,7 @@ fn golden_files_of_the_second_regions_assets() {
 #[test]
 fn only_a_whole_lab_has_assets() {
     let parts = |plan: &LabPlan| crate::part::parts(plan).len();
-    assert_eq!((parts(&plan()), parts(&plan().whole())), (24, 33));
+    assert_eq!((parts(&plan()), parts(&plan().whole())), (24, 35));
     let files = |plan: &LabPlan| super::files(plan, &Secrets::for_tests()).len();
     assert!(files(&plan()) < files(&plan().whole()));
     let hosts = |plan: &LabPlan| Place::ALL.into_iter().flat_map(|place| plan.hosts_of(place)).count();

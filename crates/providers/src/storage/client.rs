@@ -104,8 +104,8 @@ async fn look(api: &Api<'_>, peer: Option<&Storage>) -> Looked {
         answer.and_then(|reply| map(reply.status.as_u16(), &reply.body))
     };
     let at = now();
-    let newest = map::newest_settled(&list.objects, at);
-    let (public, replication) = tokio::join!(api.public(newest), replication(api, peer, &list, newest, at));
+    let newest = map::newest(&list.objects, at);
+    let (public, replication) = tokio::join!(api.public(newest), replication(api, peer, newest, at));
     let backup = if list.whole {
         Ok(map::newest_backup_age_s(&list.objects, at))
     } else {
@@ -132,7 +132,6 @@ fn fact<T>(answer: Result<T, String>, at: Timestamp, from: Source) -> Fact<T> {
 async fn replication(
     api: &Api<'_>,
     peer: Option<&Storage>,
-    list: &Objects,
     newest: Option<&Object>,
     at: Timestamp,
 ) -> Fact<Option<Destination>> {
@@ -144,12 +143,7 @@ async fn replication(
         return Fact::not_observed("the bucket that it is replicated to is not described", own);
     };
     let Some(object) = newest else {
-        let why = if list.objects.is_empty() {
-            "it is empty: put an object into it, and look again"
-        } else {
-            "all it has was written just now: look again in some seconds"
-        };
-        return Fact::not_observed(why, own);
+        return Fact::not_observed("it is empty: put an object into it, and look again", own);
     };
     let both = Source::Address(format!("{} and {}", address(&api.storage.bucket), address(&peer.bucket)));
     let there = Api { storage: peer, http: api.http };

@@ -91,9 +91,9 @@ pub(super) fn page(status: u16, body: &[u8]) -> Result<Option<Page>, String> {
     }
 }
 
-/// The newest object that had time to be copied.
-pub(super) fn newest_settled(objects: &[Object], now: Timestamp) -> Option<&Object> {
-    objects.iter().filter(|o| o.age_ms(now) >= SETTLED_MS).max_by_key(|o| o.last_modified)
+/// The newest object that had time to be copied; the newest of all if none had.
+pub(super) fn newest(objects: &[Object], now: Timestamp) -> Option<&Object> {
+    objects.iter().max_by_key(|o| (o.age_ms(now) >= SETTLED_MS, o.last_modified))
 }
 
 /// How old the newest object that looks like a backup is, in seconds; none if none does.
@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn an_object_that_is_just_written_is_no_evidence() {
         let objects = [object("old", 60_000), object("new", SETTLED_MS), object("newest", SETTLED_MS - 1)];
-        assert_eq!(newest_settled(&objects, NOW), Some(&objects[1]));
-        assert_eq!(newest_settled(&objects[2..], NOW), None);
+        assert_eq!(newest(&objects, NOW), Some(&objects[1]));
+        assert_eq!(newest(&objects[2..], NOW), Some(&objects[2]), "too young, and all there is");
     }
 
     #[test]
