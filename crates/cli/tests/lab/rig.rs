@@ -31,12 +31,8 @@ impl Lab {
         Self::up_with(name, &["--mode", mode])
     }
 
-    /// A healthy lab that is a whole site.
-    pub fn up_whole(name: &str) -> Self {
-        Self::up_with(name, &["--whole"])
-    }
-
-    fn up_with(name: &str, options: &[&str]) -> Self {
+    /// A healthy lab with these options.
+    pub fn up_with(name: &str, options: &[&str]) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_bascule"));
         let target =
             program.ancestors().nth(2).expect("a program is in a folder of the target folder").to_owned();

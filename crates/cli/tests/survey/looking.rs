@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::EAST;
 use crate::rig::Lab;
 
 /// For a fault to show or to heal: a replica that is made anew takes 10 s on idle cores.
@@ -41,7 +42,7 @@ impl Said {
 
 impl Looking {
     pub fn at(name: &str) -> Self {
-        Self { lab: Lab::up_in_mode(name, "automatic") }
+        Self { lab: Lab::up_with(name, &["--whole", "--mode", "automatic"]) }
     }
 
     pub fn bascule(&self, args: &[&str]) -> Said {
@@ -57,7 +58,12 @@ impl Looking {
     }
 
     fn seen(&self) -> Seen {
-        let said = self.bascule(&["check", "--json"]);
+        self.seen_by("bascule.toml")
+    }
+
+    /// What the checks of this manifest find.
+    pub fn seen_by(&self, manifest: &str) -> Seen {
+        let said = self.bascule_on(manifest, &["check", "--json"]);
         let codes = |answer: &str| {
             let checks = said.json()["checks"].as_array().unwrap().clone();
             let such = checks.into_iter().filter(|check| check["answer"] == answer);
@@ -145,5 +151,26 @@ impl Looking {
         let words = format!("server 10.77.3.53\nzone events.test.\n{change}\nsend\n");
         let script = format!("printf '%s' \"$1\" | knsupdate -y '{key}'");
         self.lab.at("clients", &["sh", "-c", &script, "sh", &words]).unwrap();
+    }
+
+    /// A signed question to a region's bucket: `path` begins with a slash if it is of an object.
+    #[track_caller]
+    pub fn bucket(&self, region: &str, path: &str, options: &[&str]) {
+        let network = if region == EAST { 1 } else { 2 };
+        let url = format!("http://10.77.{network}.70:8333/events-backups-{region}{path}");
+        let (user, scope) = (format!("bascule:{}", self.secret("storage")), format!("aws:amz:{region}:s3"));
+        let signed = ["--user", &user, "--aws-sigv4", &scope];
+        let (status, body) = self.lab.http("clients", &url, &[&signed, options].concat()).unwrap();
+        assert!((200..300).contains(&status), "{url} answers {status}: {body}");
+    }
+
+    /// The manifest with a change, in a file beside it.
+    #[track_caller]
+    pub fn manifest_with(&self, change: impl FnOnce(&str) -> String) -> &'static str {
+        let text = std::fs::read_to_string(self.lab.dir.join("bascule.toml")).unwrap();
+        let changed = change(&text);
+        assert_ne!(text, changed);
+        std::fs::write(self.lab.dir.join("other.toml"), changed).unwrap();
+        "other.toml"
     }
 }

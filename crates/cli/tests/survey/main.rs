@@ -27,6 +27,10 @@ fn each_thing_that_is_broken_fails_its_own_check_and_no_other() {
     broken_settings(&site);
     broken_names(&site);
     a_secret_that_differs(&site);
+    broken_buckets(&site);
+    a_key_that_opens_one_region_only(&site);
+    a_repository_that_is_gone(&site);
+    the_document_is_filled_and_matches_until_something_changes(&site);
     a_right_that_was_taken(&site);
     a_region_that_is_gone(&site);
 }
@@ -43,6 +47,10 @@ fn the_inventory_says_how_each_asset_is_protected(site: &Looking) {
     assert_eq!(protection("compute"), ["deployed"]);
     assert_eq!(protection("load_balancer"), ["deployed"]);
     assert_eq!(protection("dns"), ["provider managed"; 2]);
+    assert_eq!(protection("object_storage"), ["replicated"; 2]);
+    assert_eq!(protection("key_pair"), ["copied"; 2]);
+    assert_eq!(protection("monitoring"), ["deployed"]);
+    assert_eq!(protection("repository"), ["stored elsewhere"]);
     assert!(assets.iter().all(|asset| !asset["evidence"].as_array().unwrap().is_empty()));
     let text = site.bascule(&["inventory"]).out;
     assert!(text.contains("Database cluster events: replicated"), "{text}");
@@ -58,11 +66,11 @@ fn broken_parts(site: &Looking) {
     site.finds(&["BSC-C012"], &[]);
     let app = site.part(WEST, "app");
     site.lab.does(&["break", "part-loss", &app]);
-    // what a dead instance runs nobody can say
-    site.finds(&["BSC-C012", "BSC-C014", "BSC-C017"], &["BSC-C033"]);
+    // what a dead instance runs, and on what, nobody can say
+    site.finds(&["BSC-C012", "BSC-C014", "BSC-C017"], &["BSC-C032", "BSC-C033"]);
     let keeper = site.part(EAST, "keeper");
     site.lab.does(&["break", "part-loss", &keeper]);
-    site.finds(&["BSC-C012", "BSC-C014", "BSC-C017"], &["BSC-C033", "BSC-C049"]);
+    site.finds(&["BSC-C012", "BSC-C014", "BSC-C017"], &["BSC-C032", "BSC-C033", "BSC-C049"]);
     site.lab.does(&["heal"]);
     site.finds(&[], &[]);
 }
@@ -105,17 +113,109 @@ fn broken_names(site: &Looking) {
 /// In the manifest, since every instance of a lab reads the same file.
 fn a_secret_that_differs(site: &Looking) {
     std::fs::write(site.lab.dir.join("secrets/other"), "not the same").unwrap();
-    let text = std::fs::read_to_string(site.lab.dir.join("bascule.toml")).unwrap();
-    let (before, west) = text.split_once(&format!("[[regions.{WEST}.secrets]]")).unwrap();
-    let changed = west.replacen("secrets/app", "secrets/other", 1);
-    assert_ne!(west, changed);
-    let text = format!("{before}[[regions.{WEST}.secrets]]{changed}");
-    std::fs::write(site.lab.dir.join("other.toml"), text).unwrap();
-    let said = site.bascule_on("other.toml", &["check"]);
-    assert_eq!(said.code, Some(3), "{}", said.out);
-    assert!(said.out.starts_with("fails    BSC-C035"), "{}", said.out);
+    let other = site.manifest_with(|text| {
+        let (before, west) = text.split_once(&format!("[[regions.{WEST}.secrets]]")).unwrap();
+        format!("{before}[[regions.{WEST}.secrets]]{}", west.replacen("secrets/app", "secrets/other", 1))
+    });
+    let said = site.seen_by(other);
+    assert_eq!(codes(&said.fails), ["BSC-C035", "BSC-C046"], "and what is in the repository is not in use");
     assert!(!said.out.contains("not the same"), "its text stays where it is");
 }
+
+fn codes(found: &std::collections::BTreeSet<String>) -> Vec<&str> {
+    found.iter().map(String::as_str).collect()
+}
+
+fn broken_buckets(site: &Looking) {
+    let file = site.lab.dir.join("conf/bucket-versioning.xml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let suspended = site.lab.dir.join("log/suspended.xml");
+    std::fs::write(&suspended, text.replace("Enabled", "Suspended")).unwrap();
+    site.bucket(WEST, "?versioning=", &["-T", suspended.to_str().unwrap()]);
+    site.finds(&["BSC-C039"], &[]);
+    site.bucket(WEST, "?versioning=", &["-T", file.to_str().unwrap()]);
+    site.bucket(EAST, "?encryption=", &["-X", "DELETE"]);
+    site.finds(&["BSC-C041"], &[]);
+    site.bucket(
+        EAST,
+        "?encryption=",
+        &["-T", site.lab.dir.join("conf/bucket-encryption.xml").to_str().unwrap()],
+    );
+    site.finds(&[], &[]);
+
+    let other = site.manifest_with(|text| text.replace("backup_rpo = \"2h\"", "backup_rpo = \"1s\""));
+    assert_eq!(codes(&site.seen_by(other).fails), ["BSC-C043", "BSC-C046"]);
+}
+
+fn a_key_that_opens_one_region_only(site: &Looking) {
+    let files: Vec<_> =
+        (1..=3).map(|n| site.lab.dir.join(format!("data/{WEST}-app{n}/.ssh/authorized_keys"))).collect();
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    let without: String = text.lines().filter(|line| !line.ends_with(" admin")).collect();
+    assert_ne!(text.trim(), without.trim());
+    files.iter().for_each(|file| std::fs::write(file, &without).unwrap());
+    let said = site.finds(&["BSC-C034"], &[]);
+    assert!(said.out.contains("admin"), "{}", said.out);
+    files.iter().for_each(|file| std::fs::write(file, &text).unwrap());
+    site.finds(&[], &[]);
+}
+
+/// The copy that is left is in a region: if that one is lost, so is the code.
+fn a_repository_that_is_gone(site: &Looking) {
+    site.lab.does(&["break", "part-loss", "witness-repository"]);
+    // without its first copy nobody knows whether they are the same
+    site.finds(&["BSC-C044", "BSC-C045"], &["BSC-C046"]);
+    site.lab.does(&["heal"]);
+    site.finds(&[], &[]);
+}
+
+/// As on-call engineers and CI would use it.
+fn the_document_is_filled_and_matches_until_something_changes(site: &Looking) {
+    let older = site.lab.dir.join("log/older.md");
+    std::fs::write(&older, OLDER).unwrap();
+    let file = site.lab.dir.join("log/dr.md");
+    let (older, file) = (older.to_str().unwrap(), file.to_str().unwrap());
+    let said = site.bascule(&["document", "--from", older, "--out", file]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let written = std::fs::read_to_string(file).unwrap();
+    let (_, table) = written.split_once("| --- |").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    for row in &rows {
+        let [name, purpose, size, quantity, protection] = row[..] else { panic!("{row:?}") };
+        assert!(!name.is_empty() && !purpose.is_empty() && !quantity.is_empty(), "{row:?}");
+        assert!(!size.contains("not observed") && protection != "unknown", "{row:?}");
+    }
+    let of = |kind: &str| rows.iter().filter(|row| row[0].starts_with(kind)).collect::<Vec<_>>();
+    assert_eq!(rows.len(), 11, "{written}");
+    assert_eq!((of("Instances")[0][1], of("Instances")[0][4]), ("Running the shop", "deployed"));
+    assert_eq!(
+        of("Bucket").iter().map(|row| (row[1], row[4])).collect::<Vec<_>>(),
+        [("Backups", "replicated"); 2]
+    );
+    assert!(written.contains("Nothing is left to do."), "each pre-step was seen done: {written}");
+    assert_eq!(site.bascule(&["document", "--check", file]).code, Some(0));
+
+    site.patroni(EAST, r#"{"pause": true}"#);
+    site.finds(&["BSC-C019"], &[]);
+    let said = site.bascule(&["document", "--check", file]);
+    assert_eq!(said.code, Some(3), "{}", said.out);
+    assert!(said.out.contains("automatic failover") || said.out.contains("C019"), "{}", said.out);
+    site.patroni(EAST, r#"{"pause": null}"#);
+    site.finds(&[], &[]);
+    assert_eq!(site.bascule(&["document", "--check", file]).code, Some(0));
+}
+
+const OLDER: &str = "# Infrastructure\n\n## AWS Zones\nus-east-2\nus-west-1\n\n## Servers and Clusters\n\n\
+    ### Table 1.1 Summary\n| Asset | Purpose | Size | Qty | DR |\n|---|---|---|---|---|\n\
+    | EC2 instance | Running the shop | | 3 per region | |\n| S3 buckets | Backups | NA | 2 | |\n\
+    | RDS cluster | Orders | | 3 nodes | |\n\n## DR Plan\n### Pre-Steps:\n\
+    - Change from 1 db node to 3 nodes.\n- Use DNS for DB name\n- A load balancer in each region\n\n\
+    ## Steps:\nPoint the DNS to us-west-1\nFail the database over to us-west-1\n";
 
 fn a_right_that_was_taken(site: &Looking) {
     let primary = site.lab.with_role(EAST, "leader").unwrap();
