@@ -132,7 +132,8 @@ pub enum Action {
     ReadFork {
         /// The region that is to be promoted.
         region: RegionName,
-        /// Milliseconds of writes that may be lost at most.
+        /// Milliseconds of writes that may be lost at most; none in a journal that does not say.
+        #[serde(default)]
         at_most_ms: u64,
     },
     /// See that a returned region's diverged history has a timeline of its own, so that its cluster manager

@@ -220,7 +220,9 @@ pub fn decide(s: &Situation<'_>) -> Decision {
 fn as_holder(s: &Situation<'_>) -> Decision {
     if let Some(release) = &s.tenure.released {
         let waited = s.sight.still_for(s.now) >= s.policy.ttl * RELEASED_FOR + stagger(s);
-        let keeps = release.for_a_while && waited && s.open.is_none();
+        // Whoever began to take over may be lost itself.
+        let nobody = s.open.is_none_or(|open| open.silent_for >= EXECUTOR_SILENT + stagger(s));
+        let keeps = release.for_a_while && waited && nobody;
         return if keeps {
             Decision::Act(Act::Keep)
         } else {
@@ -238,7 +240,13 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         Some(assessment) if assessment.runnable().is_some() => return unless_paused(s, Act::Restore),
         Some(_) | None => {}
     }
-    if let Some((for_ms, why)) = impaired(s) {
+    // Also while users can't write: without a standby nobody could take over.
+    match s.reinstate {
+        None if !s.tenure.settled => return Decision::Look(Look::Reinstate),
+        Some(assessment) if assessment.runnable().is_some() => return unless_paused(s, Act::Reinstate),
+        Some(_) | None => {}
+    }
+    if let Some((for_ms, why)) = impaired(s.policy, s.here, s.vantages) {
         if s.policy.impaired == Impaired::Report {
             return Decision::Rest(Rest::Impaired { for_ms, why });
         }
@@ -251,11 +259,7 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         refusals.extend(failover.blocks.iter().cloned().map(Refusal::Blocked));
         return or_refuse(refusals, Act::Release { why });
     }
-    match s.reinstate {
-        None if !s.tenure.settled => Decision::Look(Look::Reinstate),
-        Some(assessment) if assessment.runnable().is_some() => unless_paused(s, Act::Reinstate),
-        Some(_) | None => Decision::Rest(Rest::Renewed),
-    }
+    Decision::Rest(Rest::Renewed)
 }
 
 /// The standby region's keeper: is the active region lost, and may this one take over?
@@ -359,16 +363,20 @@ fn window(place: &Place) -> Option<&RegionName> {
 
 /// A region whose keepers renew, and through whose front door neither they nor anybody else can write for as long as the
 /// manifest says: since when, and why.
-fn impaired(s: &Situation<'_>) -> Option<(u64, String)> {
+pub(crate) fn impaired(
+    policy: &Automatic,
+    active: &RegionName,
+    vantages: &[Vantage],
+) -> Option<(u64, String)> {
     let failing = |v: &Vantage| match &v.writes {
-        Some(Writes::Fail { for_ms, why }) if v.fresh && *for_ms >= millis(s.policy.impaired_after) => {
+        Some(Writes::Fail { for_ms, why }) if v.fresh && *for_ms >= millis(policy.impaired_after) => {
             Some((*for_ms, why.clone()))
         }
         Some(Writes::Fail { .. } | Writes::Work | Writes::NotProbed { .. }) | None => None,
     };
-    let own = s.vantages.iter().filter(|v| v.place.is_in(s.here)).find_map(failing)?;
-    let other = s.vantages.iter().any(|v| !v.place.is_in(s.here) && failing(v).is_some());
-    let contradicted = s.vantages.iter().any(|v| v.fresh && matches!(v.writes, Some(Writes::Work)));
+    let own = vantages.iter().filter(|v| v.place.is_in(active)).find_map(failing)?;
+    let other = vantages.iter().any(|v| !v.place.is_in(active) && failing(v).is_some());
+    let contradicted = vantages.iter().any(|v| v.fresh && matches!(v.writes, Some(Writes::Work)));
     (other && !contradicted).then_some(own)
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::decision::{self, Act, Decision, Open, Refusal, Rest, Situation, Vantage};
 use crate::id::{Epoch, OperationId, RegionName};
-use crate::manifest::{Manifest, Mode};
+use crate::manifest::{Impaired, Manifest, Mode};
 use crate::observation::{Observation, Observed, RegionObservation};
 use crate::plan::Kind;
 use crate::planner::{self, Assessment, Code, Request};
@@ -181,12 +181,19 @@ fn judge(
         };
         return (Readiness::NotRenewed, vec![why]);
     }
-    if let Some(why) = cannot_write(known.places, &tenure.active) {
-        return (Readiness::Impaired, vec![why]);
+    let open = known.observation.open_operation.seen().and_then(Option::as_ref);
+    // While an operation works there users can't write, and it is about to change that.
+    if open.is_none()
+        && let Some((for_ms, why)) = decision::impaired(policy, &tenure.active, known.places)
+    {
+        let mut reasons = vec![format!("for {} s: {why}", for_ms / 1_000)];
+        if policy.impaired == Impaired::Release && policy.mode == Mode::Automatic {
+            reasons.push(format!("its keepers let it go as soon as {standby} may take over"));
+        }
+        return (Readiness::Impaired, reasons);
     }
     let vantages: Vec<Vantage> = known.places.iter().map(suppose_it_fails).collect();
     let sight = Sight { epoch: tenure.epoch, renewals: tenure.renewals, since: Mono(Duration::ZERO) };
-    let open = known.observation.open_operation.seen().and_then(Option::as_ref);
     let open = open.map(|id| Open { id: id.clone(), silent_for: Duration::ZERO, past_commit: false });
     let mode = if policy.mode == Mode::Manual { Mode::Observe } else { policy.mode };
     let decision = decision::decide(&Situation {
@@ -226,21 +233,6 @@ fn judge(
 fn suppose_it_fails(vantage: &Vantage) -> Vantage {
     let writes = Writes::Fail { why: "supposed lost".to_owned(), for_ms: 0 };
     Vantage { writes: Some(writes), ..vantage.clone() }
-}
-
-/// What the region's own keepers found, if they and somebody else fail to write there, and nobody succeeds.
-fn cannot_write(places: &[Vantage], active: &RegionName) -> Option<String> {
-    let fresh = || places.iter().filter(|v| v.fresh);
-    let fails = |v: &&Vantage| matches!(v.writes, Some(Writes::Fail { .. }));
-    if fresh().any(|v| v.writes == Some(Writes::Work))
-        || !fresh().filter(fails).any(|v| !v.place.is_in(active))
-    {
-        return None;
-    }
-    fresh().filter(|v| v.place.is_in(active)).find_map(|v| match &v.writes {
-        Some(Writes::Fail { why, for_ms }) => Some(format!("for {} s: {why}", for_ms / 1_000)),
-        Some(Writes::Work | Writes::NotProbed { .. }) | None => None,
-    })
 }
 
 /// The first that a person would have to see to, and all of them.

@@ -46,8 +46,8 @@ pub async fn open_operation(world: &World) -> Result<Option<OperationId>, StoreE
     Ok(newest.into_iter().find(|(_, open)| *open).map(|(header, _)| header.id))
 }
 
-/// Operations of one tenure that are looked through: restores and reinstatements that were tried again. Past them the
-/// move itself is asked alone.
+/// Operations of one tenure that are looked through: restores and reinstatements that were tried again. What lies
+/// before them is not read, and may have promoted.
 const OPERATIONS_MAX: u32 = 50;
 
 /// How the move that made a region active came out, in all operations of its tenure.
@@ -71,6 +71,7 @@ pub async fn last_move(world: &World, tenure: &Tenure) -> Result<LastMove, Store
             return Ok(LastMove::Finished);
         }
     }
+    opened |= until.len() >= OPERATIONS_MAX as usize;
     Ok(LastMove::Unfinished { opened })
 }
 

@@ -402,7 +402,9 @@ async fn wait_out(
             );
             return Ok(Evidence { renewals: Some(sight.renewals), ..Evidence::note(note) });
         }
-        if *first.get_or_insert(sight.renewals) != sight.renewals && now.since(began) >= still {
+        // One that has stood still for half of it may have been lost while this was waited for.
+        let renews = *first.get_or_insert(sight.renewals) != sight.renewals && stood < still / 2;
+        if renews && now.since(began) >= still {
             return Err(Attempt::Failed(format!(
                 "{region} renews its tenure, so it is not lost; if users can't write there all the same, `bascule \
                  release` has it let go first"

@@ -150,6 +150,7 @@ fn founded(manifest: &Manifest, seed: u64) -> State {
             gate_epoch: Epoch(1),
             cut_ms: 0,
             straggler_ms: None,
+            ill: false,
             held: false,
             log: Log { timeline: Timeline(1), ..Log::new(role) },
             heard_ms: 0,

@@ -46,6 +46,8 @@ pub struct Region {
     pub straggler_ms: Option<u64>,
     /// Whether its pool holds.
     pub held: bool,
+    /// Whether its instances answer nobody, while all else there is well.
+    pub ill: bool,
     /// Its database.
     pub log: Log,
     /// When its standby last heard from the other region, in virtual milliseconds.
@@ -222,6 +224,10 @@ impl State {
 
     /// One user's write, made in a region. Returns where it was taken.
     pub fn attempt(&mut self, from: &RegionName) -> Option<RegionName> {
+        if self.regions[from].ill {
+            self.refused += 1;
+            return None;
+        }
         let Some(at) = self.route(from) else {
             let region = &self.regions[from];
             if region.alive && !region.held {

@@ -123,9 +123,13 @@ impl TenureStore for FaultyStore {
             let next = self.inner().advance(event.clone()).await?;
             if !renewal {
                 self.wrote(Write::Advance(event));
-            }
-            if !renewal {
-                self.sim.say(format!("tenure: {} is active in epoch {}", next.active, next.epoch));
+                let released = next.released.as_ref().map(|release| format!(", let go by {}", release.by));
+                self.sim.say(format!(
+                    "tenure: {} is active in epoch {}{}",
+                    next.active,
+                    next.epoch,
+                    released.unwrap_or_default()
+                ));
             }
             if answered {
                 return Ok(next);

@@ -103,7 +103,15 @@ async fn set_permits(site: &Site, names: Option<[&str; 2]>) -> anyhow::Result<Ex
         if names.is_some() { ("need", "bascule guard") } else { ("need not", "bascule guard --off") };
     let mut missed = Vec::new();
     for name in site.manifest.regions.keys() {
-        match wiring::cluster(site, name)?.require_permits(names).await {
+        let cluster = match wiring::cluster(site, name) {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                missed.push(name.as_str());
+                eprintln!("{name}: nothing was changed: {error:#}");
+                continue;
+            }
+        };
+        match cluster.require_permits(names).await {
             Ok(()) => print(&format!("{name}: commits {need} a keeper's permit\n")),
             Err(PortError::Refused(why)) => {
                 missed.push(name.as_str());

@@ -17,6 +17,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use bascule_core::id::{MemberName, RegionName};
 use bascule_core::manifest::Automatic;
+use bascule_core::tenure::Tenure;
 use bascule_core::vantage::Place;
 use bascule_engine::keeper::{Keeper, Settings, SharedHold, State};
 use bascule_providers::permit::{self, PermitState};
@@ -247,6 +248,9 @@ fn why_closed(gate: &Gate) -> String {
         None => "the store has not answered yet, or the site has not been founded".to_owned(),
         Some(tenure) if &tenure.active != region => {
             format!("{} is active in epoch {}", tenure.active, tenure.epoch)
+        }
+        Some(Tenure { released: Some(release), .. }) => {
+            format!("{region} was let go by {}: {}", release.by, release.why)
         }
         Some(tenure) => format!("the tenure of epoch {} was not renewed in time", tenure.epoch),
     }

@@ -49,7 +49,7 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
             print(&format!("{active} renews again ({was})\n"));
             return Ok(ExitCode::SUCCESS);
         }
-        if let Some(release) = &tenure.released {
+        if let Some(release) = tenure.released.as_ref().filter(|release| !release.for_a_while) {
             print(&format!("{active} has let go already: {}, {}: {}\n", release.by, release.at, release.why));
             return Ok(ExitCode::SUCCESS);
         }

@@ -99,6 +99,9 @@ fn check(scene: &mut Scene<'_>, active: &RegionName, returned: &RegionName) {
             "see `bascule status`",
         );
     }
+    // The standby follows through it, and would wait for it in vain while the operation is open.
+    let passes = scene.region(active).map(|r| &r.gate);
+    scene.need(passes, active, "load balancer");
     let gate = scene.region(returned).map(|r| &r.gate);
     let gate = scene.need(gate, returned, "load balancer");
     let pool = scene.region(returned).map(|r| &r.pool);

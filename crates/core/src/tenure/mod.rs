@@ -179,9 +179,10 @@ pub fn next(current: Option<Tenure>, event: Event) -> Result<Tenure, Illegal> {
         }
         Event::Settled { epoch } if epoch == tenure.epoch => Ok(Tenure { settled: true, ..tenure }),
         // Both count as renewals, for whoever counts: a challenger begins to wait anew, and every watcher is told.
-        Event::Released { epoch, release } if epoch == tenure.epoch => match tenure.released {
-            Some(_) => Ok(tenure),
-            None => Ok(Tenure { released: Some(release), renewals: tenure.renewals + 1, ..tenure }),
+        Event::Released { epoch, release } if epoch == tenure.epoch => match &tenure.released {
+            // What a person lets go no keeper takes back.
+            Some(before) if !before.for_a_while || release.for_a_while => Ok(tenure),
+            Some(_) | None => Ok(Tenure { released: Some(release), renewals: tenure.renewals + 1, ..tenure }),
         },
         Event::Kept { epoch } if epoch == tenure.epoch => match tenure.released {
             None => Ok(tenure),
@@ -307,6 +308,13 @@ mod tests {
             "a challenger waits anew"
         );
         assert_eq!(next(Some(released.clone()), let_go(1)), Ok(released.clone()), "twice is once");
+        let keepers = Release { by: "keeper1".to_owned(), for_a_while: true, ..release.clone() };
+        let by_keeper = |from: &Tenure| {
+            next(Some(from.clone()), Event::Released { epoch: Epoch(1), release: keepers.clone() }).unwrap()
+        };
+        assert_eq!(by_keeper(&released), released, "a keeper takes no person's word back");
+        let lasting = next(Some(by_keeper(&once)), let_go(1)).unwrap();
+        assert_eq!((lasting.renewals, lasting.released), (3, Some(release.clone())), "a person's word lasts");
         let renewal = next(Some(released.clone()), renewed(1, "east"));
         assert_eq!(renewal, Err(Illegal::Released(Box::new(released.clone()))));
         assert!(next(Some(released.clone()), claim(1)).is_err(), "seen before it let go");

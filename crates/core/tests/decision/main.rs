@@ -286,11 +286,23 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     assert_eq!(impaired(|s| s.vantages[1].writes = Some(Writes::Work)), rest);
     assert_eq!(impaired(|s| s.vantages[1].writes = fails(9)), rest, "not for long enough");
     assert_eq!(impaired(|s| s.vantages.truncate(1)), rest, "its own window alone");
-    let unsettled = impaired(|s| s.tenure.settled = false);
+    let unsettled = impaired(|s| (s.tenure.settled, s.reinstate) = (false, Some(blocked(Code::NotObserved))));
     assert_eq!(refused(unsettled), ["BSC-D004"], "nobody could take over");
+    for policy in [Impaired::Report, Impaired::Release] {
+        let alone = with(|s| {
+            (s.here, s.still_for, s.tenure.settled) = (east(), seconds(0), false);
+            s.policy.impaired = policy;
+            s.vantages = vec![vantage(keeper(east(), 1), fails(11)), vantage(Place::Witness, fails(11))];
+        });
+        assert_eq!(alone, Decision::Look(Look::Reinstate), "a standby is looked for all the same");
+    }
     assert_eq!(impaired(|s| s.failover = None), Decision::Look(Look::Failover));
     let alone = impaired(|s| s.failover = Some(blocked(Code::NotStandby)));
     assert_eq!(refused(alone), ["BSC-P007"], "nobody could take over");
+}
+
+fn taking_over(silent_s: u64) -> Open {
+    Open { id: "op".parse().expect("valid"), silent_for: seconds(silent_s), past_commit: false }
 }
 
 #[test]
@@ -308,10 +320,9 @@ fn a_region_that_let_go_waits_for_the_other_one_and_is_kept_if_nobody_comes() {
     assert_eq!(released(true, 30, |_| ()), Decision::Act(Act::Keep));
     assert!(rests(released(true, 30, |s| s.rank = 1)), "the second keeper later");
     assert!(rests(released(false, 3_000, |_| ())), "what a person asked for, a person takes back");
-    let resumes = released(true, 60, |s| {
-        s.open = Some(Open { id: "op".parse().expect("valid"), silent_for: seconds(60), past_commit: true });
-    });
-    assert!(rests(resumes), "what it can't finish is left to the other region");
+    assert!(rests(released(true, 60, |s| s.open = Some(taking_over(0)))), "somebody takes over");
+    let lost = released(true, 60, |s| s.open = Some(taking_over(60)));
+    assert_eq!(lost, Decision::Act(Act::Keep), "whoever began to take over is lost itself");
 }
 
 #[test]

@@ -53,7 +53,10 @@ authorized_keys = ["data/app1/.ssh/authorized_keys", "data/app2/.ssh/authorized_
 
 /// The golden manifest, of a site that has everything.
 fn whole() -> String {
-    RIGHT.replace("name = \"events\"\nhome", "name = \"events\"\nowner = \"Ada, on call\"\nhome") + MORE
+    RIGHT
+        .replace("name = \"events\"\nhome", "name = \"events\"\nowner = \"Ada, on call\"\nhome")
+        .replace("rto = ", "backup_rpo = \"1h\"\nrto = ")
+        + MORE
 }
 
 fn with(from: &str, to: &str) -> String {

@@ -62,7 +62,7 @@ rto = "90s""#,
         code: "BSC-M004",
         underlined: "max_puase",
         message: "[objective] has no key `max_puase`",
-        help: "write `max_pause`; the keys of [objective] are rpo, rto, max_pause",
+        help: "write `max_pause`; the keys of [objective] are rpo, backup_rpo, rto, max_pause",
     },
     Wrong {
         law: "a section is misspelt",
@@ -107,7 +107,7 @@ size = 1
         code: "BSC-M004",
         underlined: "cache",
         message: "[regions.us-west-1] has no key `cache`",
-        help: "delete it; the keys of [regions.us-west-1] are database, load_balancer, pool, compute, keepers, object_storage, key_pairs",
+        help: "delete it; the keys of [regions.us-west-1] are database, load_balancer, pool, compute, keepers, object_storage, key_pairs, network, secrets",
     },
     Wrong {
         law: "a section is missing",

@@ -12,7 +12,7 @@ use bascule_core::observation::{
 use bascule_core::time::Timestamp;
 use bascule_core::vantage::{Pause, Place, Writes};
 
-use crate::{healthy, manifest, seen, unseen, west};
+use crate::{east, healthy, manifest, seen, unseen, west};
 
 struct Scene {
     mode: Option<Mode>,
@@ -115,6 +115,25 @@ fn each_obstacle_has_its_word() {
         (t.by, t.since) = (Some("op-1".parse().expect("an id")), Timestamp(990_000));
     };
     assert_eq!(explain(|s| tenure(s, moved)).readiness, Readiness::CoolingDown);
+}
+
+#[test]
+fn a_region_that_cannot_write_for_as_long_as_the_manifest_says_is_impaired() {
+    let own = Place::Keeper { region: east(), name: "us-east-2-keeper1".parse().expect("a name") };
+    let ill = |for_s: u64, open: bool| {
+        explain(|s| {
+            let fails = Writes::Fail { why: "no answer".to_owned(), for_ms: for_s * 1000 };
+            s.places = vec![vantage(own.clone(), fails.clone()), vantage(Place::Witness, fails)];
+            if open {
+                s.observation.open_operation = seen(Some("op-1".parse().expect("an id")));
+            }
+        })
+    };
+    let said = ill(10, false);
+    assert_eq!(said.readiness, Readiness::Impaired);
+    assert!(said.to_string().contains("Users can't write there, for 10 s: no answer."), "{said}");
+    assert_ne!(ill(9, false).readiness, Readiness::Impaired, "it may pass");
+    assert_eq!(ill(10, true).readiness, Readiness::AtWork, "an operation is about to change that");
 }
 
 #[test]

@@ -291,3 +291,14 @@ fn a_returned_region_whose_pool_holds_still_has_to_be_reinstated() {
     hold(&mut observation, east());
     assert!(assess(&observation, &request(Kind::Reinstate, east())).runnable().is_some());
 }
+
+/// Found on the lab: a reinstatement waited two minutes for a standby that could not follow, and stood in the way of
+/// every other operation meanwhile.
+#[test]
+fn nobody_is_reinstated_while_what_it_would_follow_through_is_gone() {
+    let mut observation = returned();
+    assert!(assess(&observation, &request(Kind::Reinstate, east())).runnable().is_some());
+    of(west(), &mut observation).gate = unseen();
+    let found = assess(&observation, &request(Kind::Reinstate, east()));
+    assert_eq!(found.blocks.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::NotObserved]);
+}

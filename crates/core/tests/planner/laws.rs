@@ -141,7 +141,8 @@ fn a_failover_says_how_much_it_may_lose_and_asks_again_before_its_commit() {
             _ => None,
         });
         let (fork, at_most_ms) = fork.expect("a fork is read");
-        assert!(at_most_ms >= 6_000 && accepted.is_none_or(|ms| at_most_ms >= ms), "{at_most_ms}");
+        // the objective, or what was accepted, and a second by which clocks may differ
+        assert_eq!(at_most_ms, accepted.unwrap_or(5_000) + 1_000);
         let commit = plan.steps.iter().find(|s| s.action.is_commit()).expect("a commit");
         assert!(before(&plan, commit).iter().any(|s| s.id == fork.id));
     }

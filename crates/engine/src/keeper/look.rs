@@ -234,7 +234,7 @@ impl Keeper {
                     memory.settling = Some(now);
                     let other = self.manifest.other(here);
                     let (seen, assessment) = self.assess(Kind::Reinstate, other).await;
-                    if follows(&seen, other, renew) {
+                    if follows(&seen, other, here, renew) {
                         self.advance(tenure::Event::Settled { epoch: tenure.epoch }).await;
                         return;
                     }
@@ -247,7 +247,7 @@ impl Keeper {
                 Decision::Act(act) => {
                     let failover = memory.failover.take().map(|(_, assessment)| assessment);
                     let drawn = [failover.as_ref(), reinstate.as_ref(), restore.as_ref()];
-                    self.act(memory, act, drawn).await;
+                    self.act(memory, act, tenure.epoch, drawn).await;
                     return;
                 }
                 Decision::Rest(_) | Decision::Refuse(_) => return,
@@ -291,9 +291,11 @@ impl Keeper {
             return;
         }
         let word = decision.to_string();
+        let last = self.state.decision();
+        self.state.decided(word.clone());
         // What changes from look to look by its numbers alone is said once.
-        let news = !matches!(decision, Decision::Rest(decision::Rest::NotYet { .. }));
-        if self.state.decided(word.clone()) && news {
+        let numberless = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        if last.is_none_or(|last| numberless(&last) != numberless(&word)) {
             tracing::info!(decision = word, "decided");
         }
     }
@@ -360,10 +362,12 @@ impl Keeper {
         }
     }
 
+    /// What was decided on the tenure of this epoch. A look may take seconds: the store refuses what comes after its end.
     async fn act(
         &self,
         memory: &mut Memory,
         act: Act,
+        epoch: Epoch,
         [failover, reinstate, restore]: [Option<&Assessment>; 3],
     ) {
         let stopping = self.stopping.load(std::sync::atomic::Ordering::SeqCst);
@@ -387,20 +391,17 @@ impl Keeper {
             Act::Release { why } => {
                 let (by, at) = (self.place.to_string(), self.world.clock.now());
                 let release = Release { by, why: why.clone(), at, for_a_while: true };
-                let epoch = self.state.tenure().map_or(Epoch(0), |tenure| tenure.epoch);
                 return self.advance(tenure::Event::Released { epoch, release }).await;
             }
-            Act::Keep => {
-                let epoch = self.state.tenure().map_or(Epoch(0), |tenure| tenure.epoch);
-                return self.advance(tenure::Event::Kept { epoch }).await;
-            }
+            Act::Keep => return self.advance(tenure::Event::Kept { epoch }).await,
         };
         match ended {
             Ok(outcome) => {
                 tracing::info!(?outcome, %act, "ended");
                 // What was taken back may be so again, and a person who would do something about it needs a gap.
                 let aborted = matches!(outcome, Outcome::Aborted { .. });
-                memory.trouble = aborted.then(|| (self.world.clock.mono().plus(TROUBLE_MIN), TROUBLE_MIN));
+                let pause = memory.trouble.map_or(TROUBLE_MIN, |(_, last)| (last * 2).min(TROUBLE_MAX));
+                memory.trouble = aborted.then(|| (self.world.clock.mono().plus(pause), pause));
             }
             // Another keeper, or a person, was first.
             Err(executor::Error::Store(error @ (StoreError::Busy(_) | StoreError::Fenced(_)))) => {
@@ -429,12 +430,15 @@ impl Keeper {
 }
 
 /// Whether a region follows and has caught up, every member well, and its gate passes users on: protection is back. Keepers
-/// write once every renewal, so what it has is never older than three, unless it lags.
-fn follows(seen: &Observation, region: &RegionName, renew: Duration) -> bool {
+/// write once every renewal, so what it has is never older than three, unless it lags; or nobody can write, and it has all.
+fn follows(seen: &Observation, region: &RegionName, active: &RegionName, renew: Duration) -> bool {
+    let written = seen.regions.get(active).and_then(|region| region.database.seen()?.position);
     let Some(region) = seen.regions.get(region) else { return false };
     let database = region.database.seen().is_some_and(|database| {
         let (well, all) = database.well();
-        let caught_up = database.newest_replayed_age_ms.is_some_and(|age| age <= millis(renew * 3));
+        let newest = database.newest_replayed_age_ms.is_some_and(|age| age <= millis(renew * 3));
+        let caught_up = newest
+            || database.position.zip(written).is_some_and(|(replayed, written)| replayed.covers(written));
         database.role == ClusterRole::Standby && database.streaming && caught_up && well == all
     });
     database && region.gate.seen().is_some_and(|gate| gate.state == GateState::Remote)

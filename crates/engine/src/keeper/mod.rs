@@ -49,7 +49,6 @@ pub struct Keeper {
     state: Arc<State>,
     /// Somebody has heard of a new tenure: renew at once.
     renew_now: Arc<Notify>,
-    /// Since when it has let go by itself; none once the tenure has changed.
     /// It is about to end, and begins nothing any more.
     stopping: Arc<AtomicBool>,
     version: &'static str,
@@ -137,7 +136,8 @@ impl Keeper {
         if tenure.released.is_some() {
             self.hold.apply(hold::Event::Released);
         }
-        if before.as_ref().is_some_and(|before| before.released != tenure.released) {
+        let same = before.as_ref().filter(|before| before.epoch == tenure.epoch);
+        if same.is_some_and(|before| before.released != tenure.released) {
             tracing::warn!(released = ?tenure.released, "let go, or kept");
             // What was found while the gate was closed says nothing.
             self.state.set_probed(None);

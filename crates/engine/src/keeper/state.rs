@@ -81,12 +81,9 @@ impl State {
         self.known().decision.clone()
     }
 
-    /// Put a decision down; returns whether it is another than the last.
-    pub(super) fn decided(&self, decision: String) -> bool {
-        let mut known = self.known();
-        let other = known.decision.as_ref() != Some(&decision);
-        known.decision = Some(decision);
-        other
+    /// Put a decision down.
+    pub(super) fn decided(&self, decision: String) {
+        self.known().decision = Some(decision);
     }
 
     pub(super) fn renewed(&self) {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bascule_core::id::RegionName;
-use bascule_core::manifest::Manifest;
+use bascule_core::manifest::{Impaired, Manifest};
 use bascule_core::observation::GateState;
 use bascule_core::plan::Kind;
 use bascule_core::ports::{JournalStore as _, TenureStore as _};
+use bascule_core::tenure::{Event, Release};
+use bascule_core::time::Timestamp;
 use bascule_core::vantage::Place;
 use bascule_engine::keeper::{Keeper, Settings};
 use bascule_engine::world::{SharedSight, World};
@@ -94,6 +96,10 @@ enum Trouble {
     Lag,
     /// A person moves the site, and may be killed meanwhile.
     Switchover,
+    /// A region's instances answer nobody.
+    Ill(usize),
+    /// A person has the active region let go, and takes it back.
+    LetGo,
 }
 
 /// Play a seed from its beginning to its end.
@@ -110,9 +116,17 @@ async fn trial(seed: u64) -> Played {
     let count = 1 + rng.below(4);
     let mut troubles: Vec<(u64, u64, Trouble)> =
         (0..count).map(|_| (rng.below(FAULTS_MS), 100 + rng.below(LASTS_MS), trouble(&mut rng))).collect();
+    // Streams of their own: what a seed was found to do before stays what it does.
+    if lets_go(seed) {
+        let mut more = Rng::new(seed ^ 0x1E75_0017);
+        for _ in 0..=more.below(2) {
+            let ill = more.chance(600).then(|| Trouble::Ill(usize::from(more.chance(300))));
+            let (at, lasts) = (more.below(FAULTS_MS), 100 + more.below(2 * LASTS_MS));
+            troubles.push((at, lasts, ill.unwrap_or(Trouble::LetGo)));
+        }
+    }
     troubles.sort_by_key(|(at, _, _)| *at);
     stage.play(&troubles, &mut rng).await;
-    // A stream of its own: what a seed was found to do before stays what it does.
     let mut wrong = None;
     let mut last = Rng::new(seed ^ 0x0F0F_60D5);
     if last.chance(FOR_GOOD_PER_MILLE) {
@@ -122,6 +136,11 @@ async fn trial(seed: u64) -> Played {
         wrong = stage.heal_and_judge().await;
     }
     stage.end(wrong).await
+}
+
+/// Whether regions of this site let go: by themselves when they can't write, or since a person says so.
+fn lets_go(seed: u64) -> bool {
+    seed % 4 == 1
 }
 
 fn trouble(rng: &mut Rng) -> Trouble {
@@ -167,6 +186,9 @@ impl Stage {
         let mut manifest = Manifest::parse(MANIFEST).expect("the built-in manifest is right");
         let mut policy = automatic();
         policy.cool_down = Duration::from_secs(COOL_DOWN_S);
+        if lets_go(seed) {
+            policy.impaired = Impaired::Release;
+        }
         manifest.automatic = Some(policy);
         let site = Site::of(manifest.clone(), seed).await;
         let regions = [site.home(), site.away()];
@@ -311,6 +333,8 @@ impl Stage {
                 sim.with(|s| s.lag_ms = lag_ms);
             }
             Trouble::Switchover => self.person(rng),
+            Trouble::Ill(place) => self.ill(place, true),
+            Trouble::LetGo => self.let_go(true),
         }
     }
 
@@ -339,7 +363,43 @@ impl Stage {
             Trouble::Calls => sim.with(|s| s.faults = Faults::None),
             Trouble::Lag => sim.with(|s| s.lag_ms = crate::site::LAG_MS),
             Trouble::Switchover => {}
+            Trouble::Ill(place) => self.ill(place, false),
+            Trouble::LetGo => self.let_go(false),
         }
+    }
+
+    fn ill(&self, place: usize, ill: bool) {
+        let region = self.regions[place].clone();
+        self.site.sim.with(|s| s.region(&region).ill = ill);
+    }
+
+    /// A person tries it, and takes it back until that is done.
+    fn let_go(&self, on: bool) {
+        let (store, sim) = (self.site.store.clone(), self.site.sim.clone());
+        tokio::spawn(async move {
+            loop {
+                if let Ok(Some(tenure)) = store.tenure().await {
+                    let (epoch, at) = (tenure.epoch, Timestamp(sim.now_ms()));
+                    let release = Release {
+                        by: "a person".to_owned(),
+                        why: "a trial".to_owned(),
+                        at,
+                        for_a_while: false,
+                    };
+                    let event = if on { Event::Released { epoch, release } } else { Event::Kept { epoch } };
+                    match store.advance(event).await {
+                        Ok(tenure) => {
+                            return sim.say(format!("a person: let go = {}", tenure.released.is_some()));
+                        }
+                        Err(error) => sim.say(format!("a person is told: {error}")),
+                    }
+                }
+                if on {
+                    return;
+                }
+                sleep(Duration::from_millis(500)).await;
+            }
+        });
     }
 
     fn guard(&self, change: impl FnOnce(&mut Guard)) {

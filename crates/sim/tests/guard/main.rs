@@ -61,3 +61,17 @@ fn a_region_was_not_dark_while_its_hold_lasted_whatever_was_recorded() {
     let played = play(13_760);
     assert!(played.wrong.is_none(), "{}", played.told(13_760));
 }
+
+/// Sites whose regions are let go, by their keepers or by a person, are among the seeds, and some move for it.
+#[test]
+fn regions_are_let_go_in_some_seeds() {
+    let (mut by_keepers, mut by_people) = (0, 0);
+    let ends = |played: &Played, end: &str| usize::from(played.trace.iter().any(|line| line.contains(end)));
+    for seed in (1..400).step_by(4) {
+        let played = play(seed);
+        assert!(played.wrong.is_none(), "{}", played.told(seed));
+        by_keepers += ends(&played, "let go by keeper");
+        by_people += ends(&played, "let go by a person");
+    }
+    assert!(by_keepers > 5 && by_people > 5, "{by_keepers} by keepers, {by_people} by people");
+}

@@ -226,3 +226,51 @@ fn the_loss_a_failover_reports_covers_every_write_it_lost() {
         });
     }
 }
+
+/// Found by reading: what promoted a region was looked for among the newest operations alone, and a region that had
+/// served users for long counted as one that never did.
+#[test]
+fn a_region_may_have_served_users_if_not_all_operations_of_its_tenure_are_looked_at() {
+    /// More than are looked at.
+    const OPERATIONS: u32 = 51;
+    in_virtual_time(async {
+        let trial = abandoned_before_its_promotion().await;
+        let world = &trial.site.world;
+        let last_move = async || {
+            let tenure = world.tenures.tenure().await.expect("it answers").expect("founded");
+            bascule_engine::observer::last_move(world, &tenure).await.expect("it answers")
+        };
+        assert!(last_move().await.is_unopened());
+        trial.site.sim.with(|s| s.bring_back(&trial.to));
+        sleep_ms(10_000).await;
+        let plan = drive::assess(&trial.site, Kind::Restore, &trial.to, None).await;
+        let plan = plan.runnable().expect("its gate is closed").clone();
+        for number in 0..OPERATIONS {
+            let id = format!("restore-{number}").parse().expect("an id");
+            let apply = Command::Apply(Box::new(plan.clone()));
+            drive::run(&trial.site, &id, apply, Some("after=1".parse().expect("a point"))).await;
+            drive::run(&trial.site, &id, Command::Abort, None).await;
+            assert!(trial.site.store.open().await.expect("it answers").is_none(), "{id} is taken back");
+        }
+        assert!(!last_move().await.is_unopened());
+    });
+}
+
+/// A switchover whose new region was lost between its commit and its promotion.
+async fn abandoned_before_its_promotion() -> Trial {
+    for at in 1.. {
+        let trial = Trial::new(SWITCHOVER, at).await;
+        let run = lose_at(&trial, &trial.to, at).await;
+        assert!(run.is_some(), "it was over before it could be lost");
+        let promotes =
+            |e: &Event| matches!(e, Event::Intended { step } if step.as_str().starts_with("promote"));
+        if !committed(&trial).await || records(&trial).await.iter().any(promotes) {
+            continue;
+        }
+        drive::run(&trial.site, &trial.id, Command::Abandon, None).await;
+        if trial.site.store.open().await.expect("it answers").is_none() {
+            return trial;
+        }
+    }
+    unreachable!("the loop ends by returning")
+}
