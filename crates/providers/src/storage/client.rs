@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bascule_core::facts::{Bucket, Destination, Fact, Listing, Source};
 use bascule_core::id::RegionName;
-use bascule_core::manifest::{ObjectStorage, Scheme};
+use bascule_core::manifest::ObjectStorage;
 use bascule_core::time::Timestamp;
 use reqwest::Client;
 use rusty_s3::{Method, UrlStyle};
@@ -250,9 +250,6 @@ impl Api<'_> {
 
     fn bucket(&self) -> Result<rusty_s3::Bucket, String> {
         let ObjectStorage { name, endpoint, .. } = &self.storage.bucket;
-        if endpoint.scheme == Scheme::Https {
-            return Err("https:// is not spoken to storages yet".to_owned());
-        }
         let url = endpoint.to_string().parse().map_err(|e| format!("{endpoint} is no URL: {e}"))?;
         let region = self.storage.region.to_string();
         rusty_s3::Bucket::new(url, UrlStyle::Path, name.clone(), region)

@@ -16,3 +16,4 @@ mod pool;
 mod postgres;
 mod process;
 mod sql;
+mod storage;
