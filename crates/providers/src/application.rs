@@ -18,6 +18,11 @@ const HEALTH_MAX: usize = 64 << 10;
 /// For the answer whether it can write: a write across regions takes 0.1 s, ten times that is not in time.
 const READY: Duration = Duration::from_millis(1000);
 
+/// What an application without a health check is told.
+const NO_HEALTH: &str = "it has no /healthz";
+/// What Go's client library says of the program's own modules, which is `(devel)` for most.
+const GO_BUILD: &str = "go_build_info";
+
 /// What was seen of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -45,6 +50,9 @@ pub struct Said {
 /// Look at an instance. One that does not answer at all is asked once.
 pub async fn look(http: &Client, at: SocketAddr) -> Instance {
     let (name, alive) = match http.get(format!("http://{at}/healthz")).send().await {
+        Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
+            (served_by(&answer), Err(NO_HEALTH.to_owned()))
+        }
         Ok(answer) => (served_by(&answer), Ok(answer.status().is_success())),
         Err(error) if refused(&error) => (None, Ok(false)),
         Err(error) => (None, Err(web::why(&error))),
@@ -52,6 +60,7 @@ pub async fn look(http: &Client, at: SocketAddr) -> Instance {
     let unseen = match &alive {
         Ok(true) => None,
         Ok(false) => Some("it is not alive".to_owned()),
+        Err(why) if why == NO_HEALTH => None,
         Err(why) => Some(why.clone()),
     };
     if let Some(why) = unseen {
@@ -98,10 +107,15 @@ fn read(text: &str) -> Said {
     for line in text.lines() {
         let Some((name, rest)) = line.split_once('{') else { continue };
         let label = |wanted: &str| {
-            let start = rest.find(&format!("{wanted}=\""))? + wanted.len() + 2;
+            let named = format!("{wanted}=\"");
+            let whole = |at: &usize| *at == 0 || matches!(rest.as_bytes().get(at - 1), Some(b',' | b' '));
+            let start = rest.match_indices(&named).map(|(at, _)| at).find(whole)? + named.len();
             let value = rest.get(start..)?;
             Some(value.get(..value.find('"')?)?.to_owned())
         };
+        if name == GO_BUILD {
+            continue;
+        }
         if name.ends_with("build_info") {
             said.image = said.image.or_else(|| ["image", "revision", "version"].into_iter().find_map(label));
         } else if name.ends_with("database_info") {
@@ -127,6 +141,9 @@ mod tests {
         assert_eq!(said.image.as_deref(), Some("sha256:aa"), "an image tells more than a version");
         assert_eq!(said.database_host.as_deref(), Some("db.events.test"));
         assert_eq!(said.size.as_deref(), Some("2 cores, 4.0 GiB"));
+        let go = "go_build_info{path=\"x\",version=\"(devel)\"} 1\n\
+            shop_build_info{branch=\"main\",goversion=\"go1.22\",version=\"7\"} 1\n";
+        assert_eq!(read(go).image.as_deref(), Some("7"), "its own version, and not its language's");
         assert_eq!(read("up 1\nbroken{\nbuild_info{version=\"\n"), Said::default());
     }
 

@@ -163,7 +163,8 @@ fn differing(theirs: &str, path: &str, ours: &Manifest) -> Result<u32, String> {
     let theirs =
         Manifest::parse(theirs).map_err(|errors| format!("{path} in it is no right manifest: {errors}"))?;
     let (theirs, ours) = (theirs.to_toml(), ours.to_toml());
-    let (left, right): (Vec<_>, Vec<_>) = (theirs.split("\n\n").collect(), ours.split("\n\n").collect());
+    let (left, right): (Vec<_>, Vec<_>) =
+        (theirs.trim_end().split("\n\n").collect(), ours.trim_end().split("\n\n").collect());
     // A changed section stands on both sides under one heading, and counts once.
     let mut headings: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for (side, one, other) in [(0, &left, &right), (1, &right, &left)] {

@@ -102,7 +102,12 @@ fn database_host(seen: &[(SocketAddr, Result<application::Instance, String>)]) -
         "/metrics of {}",
         if asked.is_empty() { "its instances".to_owned() } else { asked.join(", ") }
     ));
-    let worst = hosts.iter().find(|host| host.parse::<std::net::IpAddr>().is_ok()).or(hosts.first());
+    let by_address = |host: &&String| {
+        host.parse::<std::net::IpAddr>().is_ok()
+            || host.eq_ignore_ascii_case("localhost")
+            || host.starts_with('/')
+    };
+    let worst = hosts.iter().find(by_address).or(hosts.first());
     match worst {
         Some(host) => Fact::seen(host.clone(), crate::now(), from),
         None => Fact::not_observed(why.unwrap_or_else(|| "it has no instances".to_owned()), from),
@@ -126,6 +131,8 @@ mod tests {
         };
         let mixed = host(&[says(Some("db.events.test")), says(Some("10.77.1.20")), Err("late".to_owned())]);
         assert_eq!(mixed.value().map(String::as_str), Some("10.77.1.20"));
+        let local = host(&[says(Some("db.events.test")), says(Some("localhost"))]);
+        assert_eq!(local.value().map(String::as_str), Some("localhost"));
         assert_eq!(host(&[Err("late".to_owned())]).answer.why_not(), Some("late"));
         assert!(host(&[says(None)]).answer.why_not().is_some_and(|why| why.contains("database_info")));
     }

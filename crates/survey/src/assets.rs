@@ -24,7 +24,11 @@ impl Shared {
     /// A region's buckets.
     pub fn buckets(&self, scene: &Scene, region: &RegionName) -> Listing<Bucket> {
         match &self.buckets {
-            Ok(seen) => seen.get(region).cloned().unwrap_or_else(|| scene.said(BTreeMap::new())),
+            Ok(seen) => seen.get(region).cloned().unwrap_or_else(|| {
+                scene.unsaid(format!(
+                    "nothing says which buckets {region} has: write them into [[regions.{region}.object_storage]]"
+                ))
+            }),
             Err(why) => scene.unsaid(why),
         }
     }
@@ -36,9 +40,17 @@ pub(crate) async fn shared(scene: &Scene) -> Shared {
     let (buckets, monitoring, repository) = tokio::join!(
         limits.by_the_end(async { Ok(buckets(&storages, &site.http).await) }),
         limits.by_the_end(async {
+            if site.manifest.monitoring.is_empty() {
+                return Err("nothing says what watches the site: write it into [[monitoring]]".to_owned());
+            }
             Ok(prometheus::monitoring(&site.manifest.monitoring, &site.file, &site.http).await)
         }),
-        limits.by_the_end(async { Ok(repository::repositories(&site.manifest, &site.file).await) }),
+        limits.by_the_end(async {
+            if site.manifest.repositories.is_empty() {
+                return Err("nothing says where the code is kept: write it into [[repository]]".to_owned());
+            }
+            Ok(repository::repositories(&site.manifest, &site.file).await)
+        }),
     );
     Shared {
         buckets,
@@ -51,7 +63,10 @@ pub(crate) async fn shared(scene: &Scene) -> Shared {
 pub(crate) async fn key_pairs(place: &Place) -> Listing<KeyPair> {
     let pairs = &place.manifest().key_pairs;
     if pairs.is_empty() {
-        return place.scene.said(BTreeMap::new());
+        let name = &place.name;
+        return place.scene.unsaid(format!(
+            "nothing says which key pairs open the hosts of {name}: write them into [[regions.{name}.key_pairs]]"
+        ));
     }
     let looking = async { Ok(key_pair::key_pairs(pairs, &place.scene.site.folder).await) };
     place

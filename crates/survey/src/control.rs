@@ -24,13 +24,21 @@ fn voters(scene: &Scene) -> Fact<Vec<Voter>> {
             let from = at(format!("the way to {}", manifest.names.update_server));
             vec![Voter { name: path.display().to_string(), place: fact(place, from) }]
         }
-        Store::Etcd { endpoints, .. } => endpoints
-            .iter()
-            .map(|endpoint| Voter {
+        Store::Etcd { endpoints, .. } => {
+            let places: Vec<_> = endpoints.iter().map(|e| address::place_of_url(manifest, e)).collect();
+            let elsewhere = places.iter().filter(|place| matches!(place, Ok(Place::Elsewhere(_)))).count();
+            let apart = |place| match place {
+                Ok(Place::Elsewhere(at)) if elsewhere > 1 => Err(format!(
+                    "nothing says whether {at} and the other voters outside both regions share a place"
+                )),
+                Ok(Place::Region(_) | Place::Elsewhere(_)) | Err(_) => place,
+            };
+            let voter = |(endpoint, place): (&HttpUrl, _)| Voter {
                 name: endpoint.to_string(),
-                place: fact(address::place_of_url(manifest, endpoint), scene.manifest()),
-            })
-            .collect(),
+                place: fact(apart(place), scene.manifest()),
+            };
+            endpoints.iter().zip(places).map(voter).collect()
+        }
     };
     scene.said(voters)
 }

@@ -73,10 +73,12 @@ pub(crate) fn facts(
         automatic_failover: automatic_failover(looked),
         // told by both regions together
         parameters: Fact::unasked(),
-        version: versions(&told).map_or_else(
-            || nobody(members, |m| m.told.as_ref().err()),
-            |version| Fact::seen(version, now(), self::at(addresses(&told))),
-        ),
+        version: match versions(&told) {
+            Some(version) if told.len() == members.len() || version.contains(AND) => {
+                Fact::seen(version, now(), self::at(addresses(&told)))
+            }
+            Some(_) | None => nobody(members, |m| m.told.as_ref().err()),
+        },
         slots: match leader {
             Ok(leader) => fact(
                 leader.told.clone().map(|said| said.slots),
@@ -189,7 +191,11 @@ fn automatic_failover(looked: &Looked) -> Fact<bool> {
         return Fact::seen(false, now(), from);
     }
     match &looked.seen {
-        Observed::Seen { value, .. } => Fact::seen(value.members.len() > 1, now(), from),
+        Observed::Seen { value, .. } => {
+            let timeline = value.members.iter().find(|m| m.leads).and_then(|m| m.timeline);
+            let next = value.members.iter().any(|m| !m.leads && m.is_well(timeline));
+            Fact::seen(next, now(), from)
+        }
         Observed::NotObserved { why } => Fact::not_observed(why, from),
     }
 }
@@ -197,8 +203,11 @@ fn automatic_failover(looked: &Looked) -> Fact<bool> {
 /// The one version, or all there are.
 fn versions(told: &[(&Answered, &question::Member)]) -> Option<String> {
     let all: BTreeSet<&str> = told.iter().map(|(_, said)| said.version.as_str()).collect();
-    (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(" and "))
+    (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(AND))
 }
+
+/// Between versions, where members have several.
+const AND: &str = " and ";
 
 /// A slot for each replica that streams, and those that are to be there always. Patroni makes a slot's name of a
 /// member's (`slot_name_from_member_name`).
@@ -330,7 +339,7 @@ mod tests {
             name: name.parse().expect("a name"),
             leads,
             state: state.to_owned(),
-            timeline: None,
+            timeline: Some(bascule_core::position::Timeline(1)),
             lag_bytes: None,
         };
         let value = DatabaseObservation {

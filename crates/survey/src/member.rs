@@ -115,20 +115,27 @@ fn ahead_ms(clock: i64, before: u64, after: u64) -> i64 {
     }
 }
 
-/// The largest of a region's clocks' differences. Members that did not answer are another check's matter, as long as
-/// one did.
+/// The largest of a region's clocks' differences. That clocks agree is known if all were read.
 pub(crate) fn clock_skew(members: &[Answered]) -> Fact<i64> {
     let seen = members.iter().filter_map(|m| Some((m, *m.ahead_ms.as_ref().ok()?)));
-    match seen.max_by_key(|(_, ahead)| ahead.unsigned_abs()) {
-        Some((member, ahead)) => Fact::seen(ahead, now(), at(format!("clock_timestamp() at {}", member.at))),
-        None => nobody(members, |m| m.ahead_ms.as_ref().err()),
+    let silent = silent_one(members, |m| m.ahead_ms.as_ref().err());
+    match (seen.max_by_key(|(_, ahead)| ahead.unsigned_abs()), silent) {
+        (None, _) | (Some((_, 0)), Some(_)) => nobody(members, |m| m.ahead_ms.as_ref().err()),
+        (Some((member, ahead)), _) => {
+            Fact::seen(ahead, now(), at(format!("clock_timestamp() at {}", member.at)))
+        }
     }
 }
 
-/// Why none of the members said something.
+/// A member that did not say something, and why. What all are to have alike is known only if each was asked.
+pub(crate) fn silent_one(members: &[Answered], why: fn(&Answered) -> Option<&String>) -> Option<String> {
+    members.iter().find_map(|member| Some(format!("{}: {}", member.name, why(member)?)))
+}
+
+/// Why what members said does not suffice.
 pub(crate) fn nobody<T>(members: &[Answered], why: fn(&Answered) -> Option<&String>) -> Fact<T> {
     let asked: Vec<String> = members.iter().map(|m| m.at.to_string()).collect();
-    let why = members.iter().find_map(why).cloned().unwrap_or_else(|| "it has no members".to_owned());
+    let why = silent_one(members, why).unwrap_or_else(|| "it has no members".to_owned());
     Fact::not_observed(why, at(asked.join(", ")))
 }
 

@@ -41,7 +41,11 @@ pub(crate) fn servers(scene: &Scene) -> Fact<Vec<Place>> {
 
 fn read(scene: &Scene, record: &NameRecord, answers: Result<Vec<NameAnswer>, String>) -> Record {
     let asked = |answers: &[NameAnswer]| {
-        let servers: Vec<&str> = answers.iter().map(|a| a.server.as_str()).collect();
+        let said = |a: &NameAnswer| match &a.answer {
+            Observed::Seen { .. } => a.server.clone(),
+            Observed::NotObserved { why } => format!("{} ({why})", a.server),
+        };
+        let servers: Vec<String> = answers.iter().map(said).collect();
         at(format!("{} at {}", record.name, servers.join(", ")))
     };
     let (heard, from) = match answers {
@@ -53,7 +57,9 @@ fn read(scene: &Scene, record: &NameRecord, answers: Result<Vec<NameAnswer>, Str
         managed: managed(manifest, record, &heard, &from),
         ttl_s: match &heard {
             Heard::Answers { ttl_s, .. } => Fact::seen(*ttl_s, crate::now(), from.clone()),
-            Heard::NoRecord => Fact::not_observed("there is no such record", from.clone()),
+            Heard::NoRecord | Heard::Denied => {
+                Fact::not_observed("there is no such record at a server", from.clone())
+            }
             Heard::Nothing(why) => Fact::not_observed(why, from.clone()),
         },
         targets: targets(manifest, record, &heard, &from),
@@ -70,6 +76,8 @@ enum Heard {
     },
     /// All that answered say that there is none.
     NoRecord,
+    /// One says that there is none, and another answers: it depends on whom a user asks.
+    Denied,
     Nothing(String),
 }
 
@@ -84,12 +92,13 @@ fn heard(answers: &[NameAnswer]) -> Heard {
             Observed::NotObserved { why: said } => why.push(said.as_str()),
         }
     }
-    if let Some(ttl_s) = ttl_s {
-        return Heard::Answers { addresses, ttl_s };
-    }
     let denied = |said: &str| {
         said.contains("NXDomain") || said.contains("Non-Existent") || said.contains("no address")
     };
+    if let Some(ttl_s) = ttl_s {
+        let split = why.iter().any(|said| denied(said));
+        return if split { Heard::Denied } else { Heard::Answers { addresses, ttl_s } };
+    }
     if why.iter().any(|said| denied(said))
         && why.iter().all(|said| denied(said) || said.contains("no answer within"))
     {
@@ -107,6 +116,7 @@ fn managed(manifest: &Manifest, record: &NameRecord, heard: &Heard, from: &Sourc
             Fact::seen(known, crate::now(), from.clone())
         }
         Heard::NoRecord => Fact::not_observed("there is no such record", from.clone()),
+        Heard::Denied => Fact::seen(false, crate::now(), from.clone()),
         Heard::Nothing(why) => Fact::not_observed(why, from.clone()),
     }
 }
@@ -120,7 +130,7 @@ fn targets(manifest: &Manifest, record: &NameRecord, heard: &Heard, from: &Sourc
             let from = at(format!("{from}; the manifest has {}", told.join(", ")));
             Fact::seen(manifest.regions.keys().cloned().collect(), crate::now(), from)
         }
-        Heard::NoRecord => Fact::seen(Vec::new(), crate::now(), from.clone()),
+        Heard::NoRecord | Heard::Denied => Fact::seen(Vec::new(), crate::now(), from.clone()),
         Heard::Nothing(why) => Fact::not_observed(why, from.clone()),
     }
 }
@@ -152,6 +162,8 @@ mod tests {
         assert!(matches!(heard(&[answer(Err(silent))]), Heard::Nothing(_)));
         let gone = [answer(Err("has no address for it")), answer(Err(silent))];
         assert!(matches!(heard(&gone), Heard::NoRecord));
+        let split = [answer(Ok(("10.77.1.20", 1))), answer(Err("has no address for it"))];
+        assert!(matches!(heard(&split), Heard::Denied));
         assert!(matches!(heard(&[answer(Err("answers Server Failure"))]), Heard::Nothing(_)));
     }
 

@@ -9,7 +9,7 @@ use bascule_providers::Trial;
 use sha2::{Digest as _, Sha256};
 
 use crate::limit::Provider;
-use crate::member::{Answered, nobody};
+use crate::member::{self, Answered, nobody};
 use crate::{Place, at, balancer, now};
 
 /// A pool as it was seen.
@@ -62,15 +62,15 @@ fn parts(region: &Region) -> impl Iterator<Item = IpAddr> {
 }
 
 /// Whom the members' databases let in: their `pg_hba.conf`, which both regions have alike, since either's members must
-/// let the other's in. All that answered count; members that differ are differences of the region too.
+/// let the other's in. Members that differ are differences of the region too; one that did not answer may be one.
 fn rules(members: &[Answered]) -> Fact<String> {
     let seen: Vec<(&Answered, &Vec<String>)> =
         members.iter().filter_map(|m| Some((m, m.rules.as_ref().ok()?))).collect();
-    if seen.is_empty() {
-        return nobody(members, |m| m.rules.as_ref().err());
-    }
     let distinct: BTreeSet<String> =
         seen.iter().map(|(_, rules)| digest(rules.join("\n").as_bytes())).collect();
+    if distinct.len() < 2 && seen.len() < members.len() || seen.is_empty() {
+        return nobody(members, |m| m.rules.as_ref().err());
+    }
     let asked: Vec<String> = seen.iter().map(|(m, _)| m.at.to_string()).collect();
     let digests: Vec<String> = distinct.into_iter().collect();
     Fact::seen(digests.join(" and "), now(), at(format!("pg_hba_file_rules at {}", asked.join(", "))))
@@ -88,7 +88,10 @@ fn quotas(
     let limit = told.iter().map(|m| m.sessions_max).min();
     let used = told.iter().map(|m| m.sessions).max();
     let sessions = limit.zip(used).map(|(limit, used)| Quota { limit, used });
-    let sessions = sessions.ok_or_else(|| "no member of the database answered".to_owned());
+    let sessions = match member::silent_one(members, |m| m.told.as_ref().err()) {
+        None => sessions.ok_or_else(|| "it has no members".to_owned()),
+        Some(silent) => Err(silent),
+    };
     let clients = pool.clients.clone().map(|(used, limit)| Quota { limit, used });
     let connections = balancer.connections.clone().map(|c| Quota { limit: c.limit, used: c.used });
     let all = [

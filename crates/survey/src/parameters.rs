@@ -7,7 +7,7 @@ use bascule_core::facts::{Fact, Region};
 use bascule_core::manifest::Manifest;
 use bascule_core::observation::Observed;
 
-use crate::member::{Answered, nobody};
+use crate::member::{self, Answered, nobody};
 use crate::network::digest;
 use crate::{at, now};
 
@@ -31,11 +31,13 @@ pub(crate) fn tell(manifest: &Manifest, home: &mut Region, away: &mut Region, me
     };
     for ((region, members), values) in [home, away].into_iter().zip(members).zip(&values) {
         let asked: Vec<String> = members.iter().map(|m| m.at.to_string()).collect();
+        let silent = member::silent_one(members, |m| m.told.as_ref().err()).is_some();
         let fact = match values {
-            Some(values) => {
+            // a difference that was seen is one, whoever is silent
+            Some(values) if !differ.is_empty() || !silent => {
                 Fact::seen(told(values, &differ), now(), at(format!("pg_settings at {}", asked.join(", "))))
             }
-            None => nobody(members, |m| m.told.as_ref().err()),
+            Some(_) | None => nobody(members, |m| m.told.as_ref().err()),
         };
         if let Observed::Seen { value: databases, .. } = &mut region.database.answer
             && let Some(database) = databases.get_mut(&manifest.database.name)

@@ -29,9 +29,9 @@ pub(crate) fn permissions(
     let region = place.manifest();
     let user = &place.scene.site.manifest.database.user;
     let mut trials = Trials::default();
-    trials.add(&format!("PostgreSQL: log in as {user}"), any(members, |m| &m.log_in));
+    trials.add(&format!("PostgreSQL: log in as {user}"), all(members, |m| &m.log_in));
     trials.rights(members);
-    trials.add("Patroni: change the cluster's settings", any(members, |m| &m.configure));
+    trials.add("Patroni: change the cluster's settings", all(members, |m| &m.configure));
     trials.add("HAProxy: change the gate", balancer.may_change.clone());
     trials.add("PgBouncer: hold and release clients", pool.may_change.clone());
     let members: Vec<String> = members.iter().map(|m| m.at.to_string()).collect();
@@ -67,19 +67,19 @@ pub(crate) fn with(permissions: Fact<Permissions>, update: &Result<Trial, String
     }
 }
 
-/// What all members together say: a refusal by one is one, and one that did not answer is left out if another did.
-fn any(members: &[Answered], pick: fn(&Answered) -> &Result<Trial, String>) -> Result<Trial, String> {
-    let mut best: Result<Trial, String> = Err("the cluster has no members".to_owned());
+/// What all members together say: a refusal by one is one, and any may have to be asked in a move.
+fn all(members: &[Answered], pick: fn(&Answered) -> &Result<Trial, String>) -> Result<Trial, String> {
+    let mut silent = members.is_empty().then(|| "the cluster has no members".to_owned());
     for member in members {
         match pick(member) {
             Ok(Trial::Refused { why }) => {
                 return Ok(Trial::Refused { why: format!("{}: {why}", member.name) });
             }
-            Ok(Trial::Granted) => best = Ok(Trial::Granted),
-            Err(why) => best = best.map_err(|_| why.clone()),
+            Ok(Trial::Granted) => {}
+            Err(why) => silent = silent.or_else(|| Some(format!("{}: {why}", member.name))),
         }
     }
-    best
+    silent.map_or(Ok(Trial::Granted), Err)
 }
 
 #[derive(Default)]

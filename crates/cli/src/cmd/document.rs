@@ -76,6 +76,12 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     let committed = args.check.as_deref().map(read).transpose()?;
     let from = args.from.as_ref().or(args.check.as_ref());
     let older = from.map(|path| Papers::open(std::slice::from_ref(path))).transpose()?;
+    if let (Some(papers), Some(path)) = (&older, from)
+        && papers.document.is_none()
+    {
+        let text = format!("{} holds no document in Markdown; `bascule import` says why", path.display());
+        return Err(exit::Usage(text).into());
+    }
     let mut known = match &args.facts {
         Some(path) => from_file(path)?,
         None => look(site)?,
@@ -232,11 +238,19 @@ fn read(path: &Path) -> anyhow::Result<String> {
 /// Whole or not at all: a document that is half written would be committed.
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let context = || format!("{} can't be written", path.display());
+    if path.is_dir() {
+        return Err(exit::Usage(format!("{} is a folder: name a file", path.display())).into());
+    }
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
     let mut file = std::fs::File::create(&aside).with_context(context)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(context)?;
-    std::fs::rename(&aside, path).with_context(context)
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let replaced = written.and_then(|()| std::fs::rename(&aside, path));
+    if replaced.is_err() {
+        // half of it is of use to nobody; that it can't be removed adds nothing to why it was not written
+        drop(std::fs::remove_file(&aside));
+    }
+    replaced.with_context(context)
 }
 
 fn now() -> Timestamp {

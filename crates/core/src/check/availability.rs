@@ -113,7 +113,10 @@ pub(super) fn load_balancers(facts: &Facts, answers: &mut Answers) {
             for (region, side) in facts.regions().into_iter().zip([home, away]) {
                 match side {
                     Some(balancer) => {
-                        case.need(&format!("{} listens on", region.name), &balancer.listeners);
+                        let listens = case.need(&format!("{} listens on", region.name), &balancer.listeners);
+                        if listens.is_some_and(Vec::is_empty) {
+                            return judge(false, format!("nobody listens at the one of {}", region.name));
+                        }
                     }
                     None => return judge(false, format!("{} has no such load balancer", region.name)),
                 }

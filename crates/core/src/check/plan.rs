@@ -102,27 +102,64 @@ pub(super) fn names_after_database(facts: &Facts, answers: &mut Answers) {
     });
 }
 
-/// Whether a step of the plan asks for something. That some steps could not be understood is said.
-fn has(case: &mut Case, facts: &Facts, plan: &WrittenPlan, intent: Intent, lacks: &str) -> Option<Found> {
-    if let Some(step) = plan.steps.iter().find(|s| s.intents.contains(&intent)) {
+/// Whether one of these steps asks for something. That some steps could not be understood is said.
+fn has(
+    case: &mut Case,
+    facts: &Facts,
+    steps: &[&WrittenStep],
+    intent: Intent,
+    [has, lacks]: [&str; 2],
+) -> Option<Found> {
+    if let Some(step) = steps.iter().find(|s| s.intents.contains(&intent)) {
         note_step(case, facts, step);
-        return judge(true, format!("line {} does", step.line));
+        return judge(true, format!("line {} {has}", step.line));
     }
-    match plan.steps.iter().filter(|s| s.intents.is_empty()).count() {
+    match steps.iter().filter(|s| s.intents.is_empty()).count() {
         0 => judge(false, lacks),
         unread => judge(false, format!("{lacks}; {unread} of its steps could not be understood")),
     }
 }
 
+/// What stands in the way of the new region must be out of it before its database is promoted.
 pub(super) fn fenced(facts: &Facts, answers: &mut Answers) {
     each_plan(Code::Fenced, facts, answers, |case, facts, _, plan| {
-        has(case, facts, plan, Intent::Fence, "nothing keeps the old region from writing")
+        let steps: Vec<&WrittenStep> = leaving(plan).collect();
+        let promotes = steps.iter().position(|s| s.intents.contains(&Intent::PromoteDatabase));
+        // one step may say both
+        let before = &steps[..promotes.map_or(steps.len(), |at| at + 1)];
+        let late = steps[before.len()..].iter().find(|s| s.intents.contains(&Intent::Fence));
+        if let (Some(late), false) = (late, before.iter().any(|s| s.intents.contains(&Intent::Fence))) {
+            note_step(case, facts, late);
+            let words = "keeps the old region from writing only after the database was promoted";
+            return judge(false, format!("line {} {words}", late.line));
+        }
+        let words = ["keeps the old region from writing", "nothing keeps the old region from writing"];
+        has(case, facts, before, Intent::Fence, words)
     });
 }
 
+/// What proves that the new region serves comes after all that makes it serve.
 pub(super) fn verified(facts: &Facts, answers: &mut Answers) {
     each_plan(Code::Verified, facts, answers, |case, facts, _, plan| {
-        has(case, facts, plan, Intent::Verify, "nothing proves that the new region serves")
+        let steps: Vec<&WrittenStep> = leaving(plan).collect();
+        let makes = |s: &&WrittenStep| {
+            s.intents.iter().any(|i| matches!(i, Intent::MoveNames | Intent::PromoteDatabase))
+        };
+        let last = steps.iter().rposition(makes).unwrap_or(0);
+        let early = steps[..last].iter().find(|s| s.intents.contains(&Intent::Verify));
+        let after = &steps[last.min(steps.len())..];
+        if let (Some(early), false) = (early, after.iter().any(|s| s.intents.contains(&Intent::Verify))) {
+            note_step(case, facts, early);
+            let words = "verifies before the new region serves, and nothing does afterwards";
+            return judge(false, format!("line {} {words}", early.line));
+        }
+        has(
+            case,
+            facts,
+            after,
+            Intent::Verify,
+            ["proves that the new region serves", "nothing proves that the new region serves"],
+        )
     });
 }
 
@@ -130,7 +167,8 @@ pub(super) fn failback(facts: &Facts, answers: &mut Answers) {
     the_document(Code::Failback, facts, answers, |case, facts, document, plan| {
         let back =
             document.plans.iter().find(|p| p.steps.iter().any(|s| s.intents.contains(&Intent::Failback)));
-        has(case, facts, back.unwrap_or(plan), Intent::Failback, "nothing says how to go back")
+        let steps: Vec<&WrittenStep> = back.unwrap_or(plan).steps.iter().collect();
+        has(case, facts, &steps, Intent::Failback, ["says how to go back", "nothing says how to go back"])
     });
 }
 
@@ -156,7 +194,12 @@ pub(super) fn lost_region_unneeded(facts: &Facts, answers: &mut Answers) {
         let lost = document.zones.first().map_or(facts.home.name.as_str(), |z| z.name.as_str());
         for step in leaving(plan) {
             let works = step.intents.iter().any(works_in_its_region);
-            if works && !step.zones.is_empty() && step.zones.iter().all(|z| z == lost) {
+            let there = !step.zones.is_empty() && step.zones.iter().all(|z| z == lost);
+            if there && step.intents.is_empty() {
+                note_step(case, facts, step);
+                case.lack(format!("line {} is about {lost}, and could not be understood", step.line));
+            }
+            if works && there {
                 note_step(case, facts, step);
                 return judge(
                     false,

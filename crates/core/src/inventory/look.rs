@@ -95,19 +95,23 @@ impl Look for LoadBalancer {
 
 impl Look for Bucket {
     fn look(&self, place: &str) -> Seen {
-        one(Some(true), vec![Evidence::of(&format!("{place} replicated to"), &self.replication)])
+        // it is well if it answers
+        let answers = self.versioning.value().map(|_| true);
+        one(answers, vec![Evidence::of(&format!("{place} replicated to"), &self.replication)])
     }
 }
 
 impl Look for KeyPair {
     fn look(&self, place: &str) -> Seen {
-        one(Some(true), vec![Evidence::of(&format!("{place} fingerprint"), &self.fingerprint)])
+        let seen = self.fingerprint.value().map(|_| true);
+        one(seen, vec![Evidence::of(&format!("{place} fingerprint"), &self.fingerprint)])
     }
 }
 
 impl Look for Monitoring {
     fn look(&self, _: &str) -> Seen {
-        let well = self.targets.value().zip(self.targets_up.value()).map(|(all, up)| up >= all);
+        // one that watches nothing is not well
+        let well = self.targets.value().zip(self.targets_up.value()).map(|(all, up)| *all > 0 && up >= all);
         one(well, vec![Evidence::of("targets", &self.targets), Evidence::of("targets up", &self.targets_up)])
     }
 }

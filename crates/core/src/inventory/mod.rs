@@ -232,7 +232,7 @@ impl Item {
     #[must_use]
     pub fn as_wanted(&self) -> Option<bool> {
         let counts: Option<Vec<u32>> = self.found.iter().map(|f| f.count.total()).collect();
-        let counts = counts?;
+        let counts = counts.filter(|counts| !counts.is_empty())?;
         match self.wanted? {
             Quantity::Total(total) => Some(counts.iter().sum::<u32>() >= total),
             Quantity::PerRegion(each) => Some(counts.len() >= 2 && counts.iter().all(|count| *count >= each)),

@@ -2,8 +2,8 @@
 
 use crate::asset::Protection;
 use crate::facts::{
-    Bucket, Cluster, Compute, Copies, Database, Destination, Facts, KeyPair, Listing, LoadBalancer, Place,
-    Reach,
+    Bucket, Cluster, Compute, Copies, Database, Destination, Fact, Facts, KeyPair, Listing, LoadBalancer,
+    Place, Reach,
 };
 
 /// A protection and why.
@@ -56,25 +56,38 @@ fn both<'s, 'a, T>(sides: [&'s Side<'a, T>; 2]) -> Result<[&'s &'a T; 2], Derive
 
 /// Something that has parts which run.
 pub(super) trait Running {
-    /// How many parts there are; none if they were not counted.
+    /// How many parts were seen to run; none if none was, and not all were looked at. That somebody names a part is no
+    /// evidence that it runs.
     fn parts(&self) -> Option<usize>;
+}
+
+fn seen_running<'a>(parts: impl Iterator<Item = &'a Fact<bool>>) -> Option<usize> {
+    let (mut run, mut unseen) = (0, false);
+    for runs in parts {
+        match runs.value() {
+            Some(true) => run += 1,
+            Some(false) => {}
+            None => unseen = true,
+        }
+    }
+    (run > 0 || !unseen).then_some(run)
 }
 
 impl Running for Cluster {
     fn parts(&self) -> Option<usize> {
-        self.nodes.value().map(Vec::len)
+        seen_running(self.nodes.value()?.iter().map(|node| &node.ready))
     }
 }
 
 impl Running for LoadBalancer {
     fn parts(&self) -> Option<usize> {
-        Some(1)
+        self.listeners.value().map(|listeners| usize::from(!listeners.is_empty()))
     }
 }
 
 impl Running for Compute {
     fn parts(&self) -> Option<usize> {
-        self.instances.value().map(Vec::len)
+        seen_running(self.instances.value()?.iter().map(|instance| &instance.alive))
     }
 }
 
@@ -96,8 +109,9 @@ pub(super) fn running<T: Running>(sides: [&Side<'_, T>; 2]) -> Derived {
 
 /// A group that is there without instances is made when it is needed.
 pub(super) fn compute(sides: [&Side<'_, Compute>; 2]) -> Derived {
+    let named = |group: &Compute| group.instances.value().map(Vec::len);
     if let [Side::There(home), Side::There(away)] = sides
-        && let (Some(0), Some(1..)) | (Some(1..), Some(0)) = (home.parts(), away.parts())
+        && let (Some(0), Some(1..)) | (Some(1..), Some(0)) = (named(home), named(away))
     {
         return derived(Protection::RebuiltOnDemand, "the other region has its group, without instances");
     }

@@ -1,5 +1,5 @@
 //! Answers of checks as JUnit XML, in the form that CI systems read: a suite for each category. What fails is a
-//! failure, what is unknown is skipped with its reason.
+//! failure, what is unknown an error with its reason: CI systems pass what is skipped.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,16 +29,16 @@ pub fn checks_junit(checked: &[Checked]) -> String {
 }
 
 fn sums<'a>(checked: impl Iterator<Item = &'a Checked>) -> String {
-    let (mut tests, mut failures, mut skipped) = (0, 0, 0);
+    let (mut tests, mut failures, mut errors) = (0, 0, 0);
     for one in checked {
         tests += 1;
         match one.answer {
             Answer::Holds => {}
-            Answer::Unknown => skipped += 1,
+            Answer::Unknown => errors += 1,
             Answer::Fails => failures += 1,
         }
     }
-    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"")
+    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"0\"")
 }
 
 fn case(out: &mut String, category: &str, one: &Checked) {
@@ -50,7 +50,10 @@ fn case(out: &mut String, category: &str, one: &Checked) {
             let _ = writeln!(out, "{head}/>");
         }
         Answer::Unknown => {
-            let _ = writeln!(out, "{head}>\n      <skipped message=\"{message}\"/>\n    </testcase>");
+            let _ = writeln!(
+                out,
+                "{head}>\n      <error type=\"unknown\" message=\"{message}\"/>\n    </testcase>"
+            );
         }
         Answer::Fails => {
             let severity = one.code.severity().as_str();

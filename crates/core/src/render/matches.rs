@@ -118,7 +118,8 @@ fn settle(line: &str) -> String {
     if momentary(&line) {
         return String::new();
     }
-    if let Some(end) = line.find(FOUND) {
+    // what follows the last one was written here; a name may hold the words too
+    if let Some(end) = line.rfind(FOUND).filter(|_| !line.starts_with('|')) {
         return line[..end].to_owned();
     }
     let bare = line.strip_prefix("- ").unwrap_or(&line);

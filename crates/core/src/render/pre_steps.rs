@@ -8,7 +8,7 @@ use crate::asset::{AssetKind, Protection, Quantity};
 use crate::check::{Answer, Category, Checked, Code, by_code};
 use crate::document::{Intent, WrittenStep};
 use crate::facts::Paper;
-use crate::inventory::Item;
+use crate::inventory::{Count, Item};
 
 /// What steps are held against.
 struct Seen {
@@ -62,7 +62,7 @@ fn promises(code: Code) -> bool {
 fn seen_done(step: &WrittenStep, seen: &Seen) -> bool {
     let ticked = step.done == Some(true);
     let done = |intent: &Intent| match intent {
-        Intent::Scale { kind, to } => scaled(&seen.kinds, *kind, *to),
+        Intent::Scale { kind, to } => scaled(&seen.kinds, *kind, *to, &step.zones),
         Intent::Deploy { kind } => deployed(&seen.kinds, *kind),
         Intent::NameForDatabase => seen.answers.get(&Code::ReachedByName) == Some(&Answer::Holds),
         Intent::AutomaticFailover => seen.answers.get(&Code::AutomaticFailover) == Some(&Answer::Holds),
@@ -79,51 +79,70 @@ fn seen_done(step: &WrittenStep, seen: &Seen) -> bool {
 }
 
 /// What the inventory says of all assets of a kind together: counted once, however many steps ask.
+#[derive(Default)]
 struct Together {
-    /// The fewest of one of them in a region that has it; none while one was not counted everywhere.
-    fewest: Option<u32>,
-    /// Whether each is protected.
-    protected: bool,
+    /// The fewest well ones in each place, of what is there; none while one was not looked at.
+    fewest: BTreeMap<String, Option<u32>>,
+    /// Whether one of them is not protected by what runs or is kept now.
+    exposed: bool,
 }
 
 fn together(items: &[Item]) -> BTreeMap<AssetKind, Together> {
     let mut kinds: BTreeMap<AssetKind, Together> = BTreeMap::new();
     for item in items {
-        let counts: Option<Vec<u32>> = item.found.iter().map(|f| f.count.total()).collect();
-        // "three nodes" is said of a cluster, and so of each region that has one
-        let fewest = counts.map(|all| all.into_iter().filter(|count| *count > 0).min().unwrap_or(0));
-        let protected = match item.protection {
-            Protection::OneRegionOnly | Protection::Unknown => false,
+        let kind = kinds.entry(item.kind).or_default();
+        for found in &item.found {
+            let count = match &found.count {
+                Count::Seen { total: 0, .. } => Some(0),
+                Count::Seen { well, .. } => *well,
+                Count::NotObserved { .. } => None,
+            };
+            // a bucket that is kept in the other place only is none too few here
+            if count == Some(0) && !runs(item.kind) {
+                continue;
+            }
+            let fewest = kind.fewest.entry(found.place.to_string()).or_insert(count);
+            *fewest = fewest.zip(count).map(|(a, b)| a.min(b));
+        }
+        kind.exposed |= match item.protection {
+            // made when it is needed: what asks for it is not done
+            Protection::OneRegionOnly | Protection::Unknown | Protection::RebuiltOnDemand => true,
             Protection::Deployed
             | Protection::Replicated
             | Protection::Copied
             | Protection::StoredElsewhere
-            | Protection::RebuiltOnDemand
-            | Protection::ProviderManaged => true,
+            | Protection::ProviderManaged => false,
         };
-        match kinds.get_mut(&item.kind) {
-            Some(kind) => {
-                kind.fewest = kind.fewest.zip(fewest).map(|(a, b)| a.min(b));
-                kind.protected &= protected;
-            }
-            None => {
-                kinds.insert(item.kind, Together { fewest, protected });
-            }
-        }
     }
     kinds
 }
 
-fn scaled(kinds: &BTreeMap<AssetKind, Together>, kind: AssetKind, to: Quantity) -> bool {
+/// Whether assets of a kind run, so that each region needs its own.
+fn runs(kind: AssetKind) -> bool {
+    match kind {
+        AssetKind::Compute | AssetKind::Kubernetes | AssetKind::LoadBalancer | AssetKind::Database => true,
+        AssetKind::ObjectStorage
+        | AssetKind::KeyPair
+        | AssetKind::Monitoring
+        | AssetKind::Repository
+        | AssetKind::Dns => false,
+    }
+}
+
+/// "Three nodes" is said of a cluster, and so of each region, unless the step names one.
+fn scaled(kinds: &BTreeMap<AssetKind, Together>, kind: AssetKind, to: Quantity, zones: &[String]) -> bool {
     let wanted = match to {
         Quantity::Total(count) | Quantity::PerRegion(count) => count,
     };
-    kinds.get(&kind).and_then(|k| k.fewest).is_some_and(|fewest| fewest >= wanted)
+    let Some(together) = kinds.get(&kind) else { return false };
+    let named = |place: &str| zones.is_empty() || zones.iter().any(|zone| zone == place);
+    let mut places = together.fewest.iter().filter(|(place, _)| named(place)).peekable();
+    places.peek().is_some() && places.all(|(_, fewest)| fewest.is_some_and(|fewest| fewest >= wanted))
 }
 
 fn deployed(kinds: &BTreeMap<AssetKind, Together>, kind: Option<AssetKind>) -> bool {
     match kind {
-        Some(kind) => kinds.get(&kind).is_some_and(|k| k.protected),
-        None => !kinds.is_empty() && kinds.values().all(|k| k.protected),
+        Some(kind) => kinds.get(&kind).is_some_and(|k| !k.exposed),
+        None => !kinds.is_empty() && kinds.values().all(|k| !k.exposed),
     }
 }

@@ -58,7 +58,7 @@ fn result(one: &Checked) -> Option<Value> {
         Answer::Fails => ("fail", level(one.code.severity())),
     };
     let index = Code::ALL.iter().position(|code| *code == one.code);
-    let text = format!("{}: {}. {}", plain(&one.subject), plain(&one.message), plain(&one.remedy));
+    let text = message(&format!("{}: {}. {}", plain(&one.subject), plain(&one.message), plain(&one.remedy)));
     Some(json!({
         "ruleId": one.code.as_str(),
         "ruleIndex": index.expect("every code is in the list of all"),
@@ -68,6 +68,20 @@ fn result(one: &Checked) -> Option<Value> {
         "locations": [location(one)],
         "partialFingerprints": { "bascule/v1": format!("{} {}", one.code.as_str(), plain(&one.subject)) },
     }))
+}
+
+/// What stands in a message for itself: brackets make links there, and braces are filled in (SARIF 2.1.0, 3.11.5 and
+/// 3.11.6).
+fn message(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '[' | ']' => out.extend(['\\', c]),
+            '{' | '}' => out.extend([c, c]),
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 /// The last line of a file that the answer rests on, which is where it was decided; always what it is about.

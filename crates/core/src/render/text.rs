@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::escape::plain;
-use crate::check::{Answer, Checked, Code};
+use crate::check::{Answer, Checked, Code, by_code};
 
 /// What is said of checks that hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,10 @@ pub fn checks_text(checked: &[Checked], holding: Held) -> String {
         }
     }
     let mut held: Vec<(Code, usize)> = Vec::new();
-    for one in checked.iter().filter(|c| c.answer == Answer::Holds) {
+    // a check holds if it holds for all that it was asked of
+    let worst = by_code(checked);
+    let holds = |one: &&Checked| worst.get(&one.code) == Some(&Answer::Holds);
+    for one in checked.iter().filter(holds) {
         match held.last_mut() {
             Some((code, times)) if *code == one.code => *times += 1,
             Some(_) | None => held.push((one.code, 1)),

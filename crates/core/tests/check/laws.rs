@@ -155,6 +155,40 @@ fn the_way_back_may_promote_and_need_the_old_region() {
 }
 
 #[test]
+fn a_fence_and_a_proof_count_where_they_stand() {
+    let answers = |change: fn(&mut Vec<bascule_core::document::WrittenStep>)| {
+        let mut facts = sound();
+        change(&mut site::plan(&mut facts).steps);
+        by_code(&check(&facts))
+    };
+    // 0 fences, 1 promotes, 2 moves the names, 3 verifies
+    let late = answers(|steps| steps.swap(0, 1));
+    assert_eq!((late[&Code::Fenced], late[&Code::Verified]), (Answer::Fails, Answer::Holds));
+    let early = answers(|steps| steps.swap(2, 3));
+    assert_eq!((early[&Code::Fenced], early[&Code::Verified]), (Answer::Holds, Answer::Fails));
+    let back = answers(|steps| {
+        let fence = steps.remove(0);
+        steps.push(step(24, "Fail back", &[Intent::Failback], &[]));
+        steps.push(fence);
+    });
+    assert_eq!(back[&Code::Fenced], Answer::Fails, "on the way back is too late");
+}
+
+#[test]
+fn a_step_about_the_lost_region_that_nobody_understands_is_not_green() {
+    let mut facts = sound();
+    site::plan(&mut facts).steps.insert(1, step(20, "Fetch the secrets from its vault", &[], &[site::HOME]));
+    assert_eq!(by_code(&check(&facts))[&Code::LostRegionUnneeded], Answer::Unknown);
+}
+
+#[test]
+fn a_load_balancer_that_listens_nowhere_is_none() {
+    let mut facts = sound();
+    site::web(&mut facts.away).listeners = seen(Vec::new());
+    assert_eq!(by_code(&check(&facts))[&Code::LoadBalancers], Answer::Fails);
+}
+
+#[test]
 fn replication_that_was_turned_round_by_a_move_holds() {
     let mut facts = sound();
     let (home, away) = (site::database(site::HOME, Some(site::AWAY)), site::database(site::AWAY, None));

@@ -10,7 +10,7 @@ use bascule_core::asset::{AssetKind, Protection, Quantity};
 use bascule_core::facts::{Bucket, Fact, Facts, Place, Source, Wanted};
 use bascule_core::inventory::{Count, Item, inventory};
 
-use site::{AWAY, HOME, app, at, backups, instances, orders, region, seen, set, sound, text, unseen};
+use site::{AWAY, HOME, app, at, backups, instances, orders, region, seen, set, sound, text, unseen, web};
 
 fn item(facts: &Facts, kind: AssetKind) -> Item {
     let of_kind: Vec<Item> = inventory(facts).into_iter().filter(|i| i.kind == kind).collect();
@@ -88,6 +88,22 @@ fn a_group_without_instances_is_rebuilt_on_demand() {
     let kind = AssetKind::Compute;
     assert_eq!(protection(kind, |f| instances(&mut f.away).clear()), Protection::RebuiltOnDemand);
     assert_eq!(protection(kind, |f| app(&mut f.away).instances = unseen()), Protection::Unknown);
+}
+
+#[test]
+fn what_somebody_names_and_nobody_saw_run_is_not_deployed() {
+    let kind = AssetKind::Compute;
+    let each = |f: &mut Facts, alive: fn() -> Fact<bool>| {
+        instances(&mut f.away).iter_mut().for_each(|instance| instance.alive = alive());
+    };
+    assert_eq!(protection(kind, |f| each(f, unseen)), Protection::Unknown);
+    assert_eq!(protection(kind, |f| each(f, || seen(false))), Protection::OneRegionOnly);
+    let kind = AssetKind::LoadBalancer;
+    assert_eq!(protection(kind, |f| web(&mut f.away).listeners = unseen()), Protection::Unknown);
+    assert_eq!(
+        protection(kind, |f| web(&mut f.away).listeners = seen(Vec::new())),
+        Protection::OneRegionOnly
+    );
 }
 
 #[test]

@@ -106,6 +106,23 @@ fn a_written_document_that_is_read_again_adds_nothing() {
 }
 
 #[test]
+fn a_pre_step_is_done_where_it_says_and_by_what_is_well() {
+    let three = |zones: &[&str], change: fn(&mut Facts)| {
+        let text = markdown(|facts| {
+            let wanted = scale(AssetKind::Compute, 3);
+            site::plan(facts).pre_steps = vec![step(12, "Three instances", &[wanted], zones)];
+            change(facts);
+        });
+        text.contains("- [ ] Three instances")
+    };
+    assert!(!three(&[], |_| {}));
+    let empty = |facts: &mut Facts| site::instances(&mut facts.away).clear();
+    assert!(three(&[], empty) && three(&[site::AWAY], empty), "there are none over there");
+    assert!(!three(&[site::HOME], empty));
+    assert!(three(&[], |facts| site::instances(&mut facts.away)[0].alive = site::seen(false)));
+}
+
+#[test]
 fn a_tick_is_no_proof_of_what_can_be_looked_at() {
     let text = markdown(|facts| {
         let mut ticked = step(12, "Five instances", &[scale(AssetKind::Compute, 5)], &[]);

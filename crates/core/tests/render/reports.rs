@@ -126,15 +126,15 @@ fn sarif_points_at_the_line_and_leaves_out_what_holds() {
 }
 
 #[test]
-fn junit_fails_what_fails_and_skips_what_is_unknown() {
+fn junit_fails_what_fails_and_passes_nothing_that_is_unknown() {
     let all = elements(&checks_junit(&mixed()));
     let count = |name: &str| all.iter().filter(|(n, _)| n == name).count();
     assert_eq!(count("testcase"), mixed().len());
-    assert_eq!((count("failure"), count("skipped")), (2, 1));
-    let sums = format!("tests=\"{}\" failures=\"2\" errors=\"0\" skipped=\"1\"", mixed().len());
+    assert_eq!((count("failure"), count("error")), (2, 1));
+    let sums = format!("tests=\"{}\" failures=\"2\" errors=\"1\" skipped=\"0\"", mixed().len());
     assert!(all[0].1.ends_with(&sums), "{:?}", all[0]);
-    let skipped = all.iter().find(|(n, _)| n == "skipped").expect("one is");
-    assert!(skipped.1.contains("not observed: timed out"), "it says why: {skipped:?}");
+    let unknown = all.iter().find(|(n, _)| n == "error").expect("one is");
+    assert!(unknown.1.contains("not observed: timed out"), "it says why: {unknown:?}");
 }
 
 #[test]

@@ -104,8 +104,9 @@ async fn look(api: &Api<'_>, peer: Option<&Storage>) -> Looked {
         answer.and_then(|reply| map(reply.status.as_u16(), &reply.body))
     };
     let at = now();
-    let newest = map::newest(&list.objects, at);
-    let (public, replication) = tokio::join!(api.public(newest), replication(api, peer, newest, at));
+    // The newest of a part of them says nothing of what is written now.
+    let newest = map::newest(&list.objects, at).filter(|_| list.whole);
+    let (public, replication) = tokio::join!(api.public(newest), replication(api, peer, &list, newest, at));
     let backup = if list.whole {
         Ok(map::newest_backup_age_s(&list.objects, at))
     } else {
@@ -132,6 +133,7 @@ fn fact<T>(answer: Result<T, String>, at: Timestamp, from: Source) -> Fact<T> {
 async fn replication(
     api: &Api<'_>,
     peer: Option<&Storage>,
+    list: &Objects,
     newest: Option<&Object>,
     at: Timestamp,
 ) -> Fact<Option<Destination>> {
@@ -143,7 +145,11 @@ async fn replication(
         return Fact::not_observed("the bucket that it is replicated to is not described", own);
     };
     let Some(object) = newest else {
-        return Fact::not_observed("it is empty: put an object into it, and look again", own);
+        let why = match list.objects.len() {
+            0 => "it is empty: put an object into it, and look again".to_owned(),
+            many => format!("it has over {many} objects: the newest can't be told"),
+        };
+        return Fact::not_observed(why, own);
     };
     let both = Source::Address(format!("{} and {}", address(&api.storage.bucket), address(&peer.bucket)));
     let there = Api { storage: peer, http: api.http };
