@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn tell(teller: &Teller, dir: &str) -> anyhow::Result<Story> {
     let (east, west) = ("us-east-2", "us-west-1");
     let began = Instant::now();
-    teller.show(&["lab", "up", "--dir", dir])?;
+    teller.show(&["lab", "up", "--minimal", "--dir", dir])?;
     let lab_up_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     teller.show(&["status"])?;
     teller.show(&["plan", "switchover", "--to", west])?;

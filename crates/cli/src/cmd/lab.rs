@@ -55,9 +55,9 @@ enum Command {
         /// Who decides on a move; with keepers, commits wait for their permit
         #[arg(long, default_value = "manual")]
         mode: LabMode,
-        /// A whole site: with object storage, monitoring, the repository and key pairs besides
+        /// Only what a move needs: no object storage, backups, monitoring, repository and key pairs
         #[arg(long)]
-        whole: bool,
+        minimal: bool,
     },
     /// Show every part: process, health, memory, CPU
     Status {
@@ -181,9 +181,9 @@ enum FaultArgs {
 /// What could not be done, and why.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Up { which, venv, without_app, mode, whole } => {
-            let options =
-                UpOptions { dir: which.dir(), name: which.name, venv, with_app: !without_app, mode, whole };
+        Command::Up { which, venv, without_app, mode, minimal } => {
+            let (with_app, whole) = (!without_app, !minimal);
+            let options = UpOptions { dir: which.dir(), name: which.name, venv, with_app, mode, whole };
             let plan = client::up(&options, show_progress)?;
             found(&plan)?;
             show_addresses(&plan);

@@ -28,7 +28,7 @@ impl Lab {
 
     /// A healthy lab, with somebody else to decide.
     pub fn up_in_mode(name: &str, mode: &str) -> Self {
-        Self::up_with(name, &["--mode", mode])
+        Self::up_with(name, &["--minimal", "--mode", mode])
     }
 
     /// A healthy lab with these options.
@@ -56,7 +56,7 @@ impl Lab {
         }
         run(Command::new("cp").arg("-rP").arg(target.join("venv")).arg(base.join("venv")));
         run(Command::new("chown").args(["-R", "nobody"]).arg(&base));
-        Self::start(base.join("lab"), base.join("bin/bascule"), base.join("venv"), true, &["--whole"])
+        Self::start(base.join("lab"), base.join("bin/bascule"), base.join("venv"), true, &[])
     }
 
     fn start(dir: PathBuf, program: PathBuf, venv: PathBuf, as_nobody: bool, options: &[&str]) -> Self {

@@ -81,7 +81,7 @@ struct Bench {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let me = Me { exe: std::env::current_exe()?, manifest: args.dir.join("bascule.toml") };
     let dir = args.dir.to_string_lossy().into_owned();
-    me.show(&["lab", "up", "--dir", &dir])?;
+    me.show(&["lab", "up", "--minimal", "--dir", &dir])?;
     let measured = measure(&me, args, &dir);
     me.show(&["lab", "down", "--dir", &dir])?;
     let mut bench = measured?;

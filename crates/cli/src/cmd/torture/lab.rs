@@ -93,7 +93,7 @@ impl Lab {
     pub fn up(dir: &Path) -> anyhow::Result<Self> {
         let manifest = dir.join(bascule_lab::manifest::FILE);
         let lab = Self { exe: std::env::current_exe()?, dir: dir.to_owned(), manifest };
-        lab.show(&["lab", "up", "--mode", "automatic", "--dir", &lab.dir()])?;
+        lab.show(&["lab", "up", "--minimal", "--mode", "automatic", "--dir", &lab.dir()])?;
         lab.recovered(READY_WITHIN)?.context("the new lab does not become ready")?;
         Ok(lab)
     }
