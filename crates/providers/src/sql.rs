@@ -124,19 +124,8 @@ impl Session {
     }
 
     async fn connect(&self) -> Result<Client, SqlError> {
-        let Login { at, database, user, password } = &self.login;
-        let failed = |why: String| SqlError::Connect { at: *at, why };
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(at.ip().to_string())
-            .port(at.port())
-            .dbname(database)
-            .user(user)
-            .password(password.reveal())
-            .application_name("bascule")
-            .connect_timeout(CONNECT)
-            .tcp_user_timeout(ANSWER);
-        let connecting = timeout(ANSWER, config.connect(NoTls)).await;
+        let failed = |why: String| SqlError::Connect { at: self.login.at, why };
+        let connecting = timeout(ANSWER, config(&self.login).connect(NoTls)).await;
         let (client, connection) = connecting
             .map_err(|_| failed(format!("no session within {} ms", ANSWER.as_millis())))?
             .map_err(|e| failed(describe(&e)))?;
@@ -146,8 +135,7 @@ impl Session {
     }
 }
 
-/// Whether the server lets this user in. Nothing is asked of it.
-pub(crate) async fn try_login(login: &Login) -> Result<crate::Trial, String> {
+fn config(login: &Login) -> tokio_postgres::Config {
     let Login { at, database, user, password } = login;
     let mut config = tokio_postgres::Config::new();
     config
@@ -157,8 +145,15 @@ pub(crate) async fn try_login(login: &Login) -> Result<crate::Trial, String> {
         .user(user)
         .password(password.reveal())
         .application_name("bascule")
-        .connect_timeout(CONNECT);
-    match timeout(ANSWER, config.connect(NoTls)).await {
+        .connect_timeout(CONNECT)
+        .tcp_user_timeout(ANSWER);
+    config
+}
+
+/// Whether the server lets this user in. Nothing is asked of it.
+pub(crate) async fn try_login(login: &Login) -> Result<crate::Trial, String> {
+    let at = login.at;
+    match timeout(ANSWER, config(login).connect(NoTls)).await {
         Ok(Ok(_)) => Ok(crate::Trial::Granted),
         Ok(Err(error)) => match error.as_db_error() {
             // class 28, invalid authorization, and 42501, insufficient privilege (PostgreSQL manual, appendix A)

@@ -25,6 +25,10 @@ const ROWS_MAX: usize = 100_000;
 /// Reading a log of hours and scanning the tables it touched; the step's bound (10 min) is the real one.
 const READ: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// Between two looks whether a session has ended, and how often: 5 s in all.
+const ENDING: std::time::Duration = std::time::Duration::from_millis(50);
+const ENDINGS_MAX: u32 = 100;
+
 /// Deleted rows fetched with one statement: a key has some 50 characters, so 50 KB of it.
 const KEYS_AT_ONCE: usize = 1_000;
 
@@ -44,15 +48,15 @@ pub(super) async fn save(
     into: &Path,
 ) -> Result<Divergence, PortError> {
     let (name, session) = cluster.leader().await?;
-    let state = cluster.state().await?;
-    let end = state.end().map_err(PortError::Refused)?.position;
-    let histories = histories(cluster, session, end.timeline).await?;
+    let timeline = end(cluster).await?.timeline;
+    let histories = histories(cluster, session, timeline).await?;
     let fork = histories.map_or(fork, |(own, peer)| common(&own, &peer).unwrap_or(fork));
     let config = cluster.config();
     let member = config.members.iter().find(|m| m.name == name);
     let member = member.ok_or_else(|| PortError::Refused(format!("{name} is not in the manifest")))?;
     let here = Session::new(login(config, member, &config.database));
-
+    end_writers(&here).await?;
+    let end = end(cluster).await?;
     let from = readable_from(&here, fork.lsn).await?;
     let mut saved = Saved { unread: (from > fork.lsn).then_some(from), ..Saved::default() };
     let xids = if from < end.lsn { committed(&here, from, end.lsn).await? } else { Vec::new() };
@@ -80,6 +84,32 @@ pub(super) async fn save(
         rows: saved.rows + saved.keyed,
         note: saved.note(&xids, fork),
     })
+}
+
+/// The end of its log; an error if it is no primary.
+async fn end(cluster: &PatroniCluster) -> Result<Position, PortError> {
+    Ok(cluster.state().await?.end().map_err(PortError::Refused)?.position)
+}
+
+/// End what still writes. A commit that waits for its confirmation is in the log, and its rows are seen by nobody; when its
+/// session ends, the next one that waited for the same row commits, and waits. Users' gate to it is closed.
+async fn end_writers(here: &Session) -> Result<(), PortError> {
+    for _ in 0..ENDINGS_MAX {
+        let writers = here
+            .ask(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+                     AND (backend_xid IS NOT NULL OR wait_event_type = 'Lock')",
+            )
+            .await?;
+        if writers.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(ENDING).await;
+    }
+    let what =
+        "sessions that passed by its load balancer go on writing to it: end them, and whoever opens them";
+    Err(PortError::Refused(what.to_owned()))
 }
 
 #[derive(Debug, Default)]
@@ -160,17 +190,17 @@ async fn readable_from(here: &Session, fork: Lsn) -> Result<Lsn, PortError> {
     first.ok_or_else(|| PortError::Refused("its log is not on disk".to_owned()))
 }
 
-/// Transactions (and subtransactions) that wrote rows past the fork and committed.
+/// Transactions (and subtransactions) that wrote rows past the fork and committed. The log has the lower 32 bits of
+/// their numbers; one is the nearest to the newest that has ended, which may lie before or after it.
 async fn committed(here: &Session, from: Lsn, to: Lsn) -> Result<Vec<u32>, SqlError> {
     let sql = format!(
         "WITH wrote AS (
              SELECT DISTINCT xid FROM pg_get_wal_records_info('{from}', '{to}')
              WHERE resource_manager IN ('Heap', 'Heap2') AND xid::text <> '0')
          SELECT xid FROM wrote,
-             LATERAL (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric AS next) AS now
+             LATERAL (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ended) AS now
          WHERE pg_xact_status(
-             (div(now.next, 4294967296) * 4294967296 + xid::text::numeric
-              - CASE WHEN xid::text::numeric > mod(now.next, 4294967296) THEN 4294967296 ELSE 0 END
+             (ended + ((xid::text::bigint - ended + 2147483648) & 4294967295) - 2147483648
              )::text::xid8) = 'committed'"
     );
     let rows = here.ask_within(&sql, READ).await?;

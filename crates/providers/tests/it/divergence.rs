@@ -72,6 +72,41 @@ async fn what_only_the_returned_region_has_is_saved_row_by_row() {
     assert!(!saved.note.contains("unknown"), "{}", saved.note);
 }
 
+/// A region whose permit is closed is full of commits that wait, and of numbers that were given and not used.
+#[tokio::test]
+async fn commits_that_wait_for_a_confirmation_are_saved_and_what_is_not_committed_is_not() {
+    let (first, second) = parted().await;
+    first.run_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    first.run_sql("SELECT pg_reload_conf()").await;
+    let mut writers = tokio::task::JoinSet::new();
+    for id in [6, 7, 8] {
+        let session = first.session().await;
+        writers.spawn(async move {
+            session.batch_execute(&format!("INSERT INTO notes VALUES ({id}, 'waits')")).await
+        });
+    }
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while first.value(waiting).await != "3" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (open, queued) = (first.session().await, first.session().await);
+    open.batch_execute("BEGIN; INSERT INTO notes VALUES (9, 'open')").await.unwrap();
+    // It gets the row when the session that wrote it ends.
+    writers.spawn(async move { queued.batch_execute("INSERT INTO notes VALUES (6, 'queued')").await });
+    while first.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await != "1" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // Takes the open transaction's record to the log on disk, as somebody's commit does where users write.
+    first.run_sql("SELECT pg_switch_wal()").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("divergence.jsonl");
+    save(&first, &second, &file).await;
+    assert_eq!(lines(&file), [written(6, "waits"), written(7, "waits"), written(8, "waits")]);
+    while let Some(answer) = writers.join_next().await {
+        assert!(answer.unwrap().is_err(), "nobody is told that it was committed");
+    }
+}
+
 #[tokio::test]
 async fn writes_on_both_sides_of_its_own_promotion_are_saved() {
     let (mut first, second) = parted().await;
