@@ -47,7 +47,7 @@ pub struct Situation<'a> {
     pub sight: &'a Sight,
     /// This keeper's clock that never steps.
     pub now: Mono,
-    /// Its wall clock, for the cool-down alone.
+    /// Its wall clock, for the cool-down and the time that a cure gets.
     pub wall: Timestamp,
     /// For how long this keeper has known that the other region follows; zero if it does not.
     pub settled_for: Duration,
@@ -68,6 +68,8 @@ pub struct Situation<'a> {
     pub restore_due: bool,
     /// What the planner says of that; none until it was looked at.
     pub restore: Option<&'a Assessment>,
+    /// When they were first set anew since users can't write in the active region; none if they were not.
+    pub restored: Option<Timestamp>,
 }
 
 /// What a place says of the active region.
@@ -123,7 +125,8 @@ pub enum Rest {
     Manual,
     /// The active region has let go, and the other one may take over.
     Released(Release),
-    /// Users can't write in the active region, its keepers renew, and the policy is to report that.
+    /// Users can't write in the active region and its keepers renew; the policy is to report that, or its gates were just
+    /// set anew.
     Impaired {
         /// For so long, in milliseconds.
         for_ms: u64,
@@ -247,7 +250,9 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         Some(_) | None => {}
     }
     if let Some((for_ms, why)) = impaired(s.policy, s.here, s.vantages) {
-        if s.policy.impaired == Impaired::Report {
+        // A cure gets as long as the ill: pools and instances take seconds to find their way back through a gate.
+        let curing = s.restored.is_some_and(|at| s.wall.since(at) < s.policy.impaired_after);
+        if s.policy.impaired == Impaired::Report || curing {
             return Decision::Rest(Rest::Impaired { for_ms, why });
         }
         // Let go only for somebody who can take over, and will.

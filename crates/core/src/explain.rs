@@ -188,7 +188,10 @@ fn judge(
     {
         let mut reasons = vec![format!("for {} s: {why}", for_ms / 1_000)];
         if policy.impaired == Impaired::Release && policy.mode == Mode::Automatic {
-            reasons.push(format!("its keepers let it go as soon as {standby} may take over"));
+            let cure = policy.impaired_after.as_secs();
+            reasons.push(format!(
+                "its keepers let it go as soon as {standby} may take over, and {cure} s after they set its gates anew"
+            ));
         }
         return (Readiness::Impaired, reasons);
     }
@@ -214,6 +217,7 @@ fn judge(
         reinstate: None,
         restore_due: false,
         restore: None,
+        restored: None,
     });
     match decision {
         Decision::Act(Act::FailOver) => match policy.mode {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bascule_core::id::{OperationId, RegionName};
 use bascule_core::observation::{LastMove, NameAnswer, Observation, Observed, RegionObservation};
 use bascule_core::operation::{Course, Operation, Outcome};
+use bascule_core::plan::Kind;
 use bascule_core::ports::StoreError;
 use bascule_core::tenure::Tenure;
 use bascule_core::time::Timestamp;
@@ -73,6 +74,16 @@ pub async fn last_move(world: &World, tenure: &Tenure) -> Result<LastMove, Store
     }
     opened |= until.len() >= OPERATIONS_MAX as usize;
     Ok(LastMove::Unfinished { opened })
+}
+
+/// When gates and pools were first set anew since `since`; none if they were not.
+///
+/// # Errors
+/// The store's.
+pub async fn restored(world: &World, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let newest = world.journals.list(OPERATIONS_MAX).await?.into_iter().map(|(header, _)| header);
+    let restores = newest.filter(|header| header.plan.kind == Kind::Restore && header.begun >= since);
+    Ok(restores.map(|header| header.begun).min())
 }
 
 /// One region, as it is at this moment; none if the manifest has no such region.

@@ -50,6 +50,7 @@ struct Scene {
     reinstate: Option<Assessment>,
     restore_due: bool,
     restore: Option<Assessment>,
+    restored: Option<Timestamp>,
 }
 
 fn clear() -> Assessment {
@@ -102,6 +103,7 @@ fn lost() -> Scene {
         reinstate: None,
         restore_due: false,
         restore: None,
+        restored: None,
     }
 }
 
@@ -125,6 +127,7 @@ fn decide(scene: &Scene) -> Decision {
         reinstate: scene.reinstate.as_ref(),
         restore_due: scene.restore_due,
         restore: scene.restore.as_ref(),
+        restored: scene.restored,
     })
 }
 
@@ -281,6 +284,13 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     let rest = Decision::Rest(Rest::Renewed);
     let told = impaired(|s| s.policy.impaired = Impaired::Report);
     assert!(matches!(told, Decision::Rest(Rest::Impaired { for_ms: 11_000, .. })), "{told:?}");
+    let cured = impaired(|s| s.restored = Some(Timestamp(1_000_000 - 9_999)));
+    assert!(
+        matches!(cured, Decision::Rest(Rest::Impaired { .. })),
+        "setting its gates anew may help: {cured:?}"
+    );
+    let in_vain = impaired(|s| s.restored = Some(Timestamp(1_000_000 - 10_000)));
+    assert!(matches!(in_vain, Decision::Act(Act::Release { .. })), "{in_vain:?}");
     let nobody = impaired(|s| s.vantages.retain(|v| v.place != keeper(west(), 1)));
     assert_eq!(refused(nobody), ["BSC-D005"], "the other region would not take over");
     assert_eq!(impaired(|s| s.vantages[1].writes = Some(Writes::Work)), rest);

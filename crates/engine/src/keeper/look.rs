@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Vantage};
 use bascule_core::id::{Epoch, OperationId, RegionName};
-use bascule_core::manifest::Mode;
+use bascule_core::manifest::{Impaired, Mode};
 use bascule_core::observation::{ClusterRole, GateState, LastMove, Observation};
 use bascule_core::operation::{Operation, Outcome};
 use bascule_core::plan::Kind;
@@ -198,6 +198,7 @@ impl Keeper {
         let unfinished = matches!(last_move, Some(LastMove::Unfinished { .. }));
         // While the other region is not whole its gate is left alone, unless users are not served.
         let fails = self.state.probed().is_some_and(|probed| probed.failing_since.is_some());
+        let Ok(restored) = self.restored(holder).await else { return };
         let restore_due = holder && (tenure.settled || unfinished || fails) && self.restore_is_due(memory);
         loop {
             let now = self.world.clock.mono();
@@ -219,6 +220,7 @@ impl Keeper {
                 reinstate: reinstate.as_ref(),
                 restore_due,
                 restore: restore.as_ref(),
+                restored,
             });
             self.say(&decision);
             match decision {
@@ -273,6 +275,19 @@ impl Keeper {
         let known = memory.settled.filter(|(epoch, _)| tenure.settled && *epoch == tenure.epoch);
         memory.settled = tenure.settled.then(|| known.unwrap_or((tenure.epoch, now)));
         memory.settled.map_or(Duration::ZERO, |(_, since)| now.since(since))
+    }
+
+    /// Asked only while the active region's users can't write, and it may be let go for that.
+    async fn restored(&self, holder: bool) -> Result<Option<Timestamp>, StoreError> {
+        let failing = self.state.probed().and_then(|probed| probed.failing_since);
+        let Some(since) = failing.filter(|_| holder && self.policy.impaired == Impaired::Release) else {
+            return Ok(None);
+        };
+        let failing_ms = millis(self.world.clock.mono().since(since));
+        let since = Timestamp(self.world.clock.now().0.saturating_sub(failing_ms));
+        observer::restored(&self.world, since).await.inspect_err(|error| {
+            tracing::debug!(%error, "whether gates were set anew is not known");
+        })
     }
 
     /// Journals are read only while the last move is not settled, so seldom.
