@@ -31,8 +31,7 @@ pub async fn monitoring(
         });
     }
     let mut found: BTreeMap<String, BTreeMap<usize, One>> = BTreeMap::new();
-    while let Some(joined) = asks.join_next().await {
-        let Ok((order, one)) = joined else { continue };
+    for (order, one) in asks.join_all().await {
         found.entry(one.name.clone()).or_default().insert(order, one);
     }
     let said = Source::Line { file: file.to_owned(), line: 0 };

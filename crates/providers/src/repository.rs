@@ -33,8 +33,7 @@ pub async fn repositories(manifest: &Manifest, file: &str) -> Listing<Repository
         });
     }
     let mut copies: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
-    while let Some(joined) = asks.join_next().await {
-        let Ok(copy) = joined else { continue };
+    for copy in asks.join_all().await {
         copies.entry(copy.name.clone()).or_default().push(copy);
     }
     for group in copies.values_mut() {

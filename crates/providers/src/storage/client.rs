@@ -47,8 +47,7 @@ pub async fn buckets(all: &[Storage], http: &Client) -> BTreeMap<RegionName, Lis
         });
     }
     let mut found: BTreeMap<RegionName, Vec<(ObjectStorage, Looked)>> = BTreeMap::new();
-    while let Some(joined) = asks.join_next().await {
-        let Ok((region, bucket, looked)) = joined else { continue };
+    for (region, bucket, looked) in asks.join_all().await {
         found.entry(region).or_default().push((bucket, looked));
     }
     found.into_iter().map(|(region, looked)| (region, listing(looked))).collect()
