@@ -203,8 +203,10 @@ enum Look {
     Size,
     /// `2`, `2 instances`.
     Number,
-    /// The template's question, or words of protection.
+    /// The template's question, or that there is no protection.
     Dr,
+    /// Words of protection: what a purpose may be, too ("keeps backups").
+    Protection,
     Place,
     /// Names a kind of asset.
     Kind,
@@ -232,7 +234,7 @@ impl Look {
         } else if kind::of_name(cell).is_some() {
             Self::Kind
         } else if protection::meaning(cell).is_some() {
-            Self::Dr
+            Self::Protection
         } else {
             Self::Text
         }
@@ -244,19 +246,23 @@ impl Look {
             (Self::Blank, _) | (_, Column::Other) => 0,
             (Self::Size, Column::Size)
             | (Self::Number, Column::Quantity)
-            | (Self::Dr, Column::Dr)
+            | (Self::Dr | Self::Protection, Column::Dr)
             | (Self::Place, Column::Zone) => 4,
             (Self::Kind, Column::Name | Column::Kind) => 3,
             (Self::NotApplicable, Column::Size | Column::Quantity) => 1,
             (Self::NotApplicable, Column::Name | Column::Purpose | Column::Kind) => -1,
             (Self::NotApplicable, Column::Dr | Column::Zone) => 0,
-            (Self::Text, Column::Name | Column::Purpose) | (Self::Kind, Column::Purpose) => 2,
+            (Self::Text, Column::Name | Column::Purpose)
+            | (Self::Kind | Self::Protection, Column::Purpose) => 2,
             (Self::Text, Column::Dr | Column::Size) | (Self::Kind | Self::Place, Column::Dr) => 0,
             (Self::Dr, Column::Purpose) => 0,
             (Self::Text, Column::Kind | Column::Zone | Column::Quantity) => -1,
             (Self::Place, Column::Name | Column::Purpose) => 0,
             (Self::Number | Self::Size, Column::Name | Column::Purpose) => -2,
-            (Self::Dr, Column::Name | Column::Kind | Column::Size | Column::Quantity | Column::Zone)
+            (
+                Self::Dr | Self::Protection,
+                Column::Name | Column::Kind | Column::Size | Column::Quantity | Column::Zone,
+            )
             | (Self::Kind | Self::Place, Column::Size | Column::Quantity)
             | (Self::Kind, Column::Zone)
             | (Self::Place, Column::Kind)
@@ -270,7 +276,13 @@ impl Look {
         match self {
             Self::Blank => 0,
             Self::NotApplicable => -1,
-            Self::Size | Self::Number | Self::Dr | Self::Place | Self::Kind | Self::Text => -3,
+            Self::Size
+            | Self::Number
+            | Self::Dr
+            | Self::Protection
+            | Self::Place
+            | Self::Kind
+            | Self::Text => -3,
         }
     }
 }
@@ -328,5 +340,8 @@ mod tests {
         // One cell too many in the middle.
         assert_eq!(laid(&["EC2 instance", "Runs", "the app", "t3.medium", "2", "deployed"])[2], Some(3));
         assert_eq!(laid(&["Widget", "", "", "", ""]), here(&[0, 1, 2, 3, 4]));
+        // What a bucket is for is no word on how it is protected.
+        assert_eq!(laid(&["S3 bucket", "keeps backups", "", "", ""]), here(&[0, 1, 2, 3, 4]));
+        assert_eq!(laid(&["S3 bucket", "keeps backups"])[4], None);
     }
 }

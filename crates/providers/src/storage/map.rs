@@ -127,9 +127,10 @@ pub(super) fn arrival(object: &Object, there: Option<&Object>, now: Timestamp) -
     match there {
         Some(copy) if (copy.size, &copy.etag) == (object.size, &object.etag) => Arrival::There,
         // With keys of a region's own, a true copy may have another tag than its original.
-        Some(copy) if copy.size == object.size => {
-            Arrival::Unknown(format!("{key} has {} bytes there too, and another ETag: compare them", copy.size))
-        }
+        Some(copy) if copy.size == object.size => Arrival::Unknown(format!(
+            "{key} has {} bytes there too, and another ETag: compare them",
+            copy.size
+        )),
         Some(_) if object.age_ms(now) >= LOST_MS => Arrival::Lost,
         None if object.age_ms(now) >= LOST_MS => Arrival::Lost,
         Some(_) => {
