@@ -62,6 +62,7 @@ build: setup
 lint: tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) metadata --locked --format-version 1 --manifest-path crates/import/fuzz/Cargo.toml >/dev/null
 	$(CARGO) deny --log-level error check bans licenses sources
 
 # Test runner and dependency checker, where the machine has none.
