@@ -95,7 +95,7 @@ pub(super) fn spread(facts: &Facts, answers: &mut Answers) {
             let subnets = Spread::of(case, instances, "subnet", |i| &i.subnet);
             let words = match (zones.names.len(), subnets.names.len()) {
                 (0, 0) => "its hosts are in no zones and no subnets that could be lost as one".to_owned(),
-                (zones, subnets) => format!("its instances are in {zones} zones and {subnets} subnets"),
+                _ => format!("its instances are in {} and {}", zones.words("zone"), subnets.words("subnet")),
             };
             judge(!zones.in_one && !subnets.in_one, words)
         },
@@ -159,6 +159,8 @@ struct Spread<'a> {
     names: BTreeSet<&'a String>,
     /// Whether all of the group is in the same one. An instance that was not seen, or is in none, may be elsewhere.
     in_one: bool,
+    /// Whether it was not seen of one which it is in.
+    unseen: bool,
 }
 
 impl<'a> Spread<'a> {
@@ -169,14 +171,25 @@ impl<'a> Spread<'a> {
         pick: fn(&Instance) -> &Fact<Option<String>>,
     ) -> Self {
         let mut names = BTreeSet::new();
-        let mut apart = false;
+        let (mut in_none, mut unseen) = (false, false);
         for instance in instances {
             match case.need(&format!("{} {what}", instance.name), pick(instance)) {
                 Some(Some(name)) => drop(names.insert(name)),
-                Some(None) | None => apart = true,
+                Some(None) => in_none = true,
+                None => unseen = true,
             }
         }
-        Self { in_one: names.len() < 2 && !apart, names }
+        Self { in_one: names.len() < 2 && !in_none && !unseen, names, unseen }
+    }
+
+    /// `2 zones`; how many, as far as it was seen.
+    fn words(&self, what: &str) -> String {
+        match (self.names.len(), self.unseen) {
+            (0, true) => format!("{what}s that were not observed"),
+            (1, false) => format!("1 {what}"),
+            (n, false) => format!("{n} {what}s"),
+            (n, true) => format!("at least {n} {what}{}", if n == 1 { "" } else { "s" }),
+        }
     }
 }
 
