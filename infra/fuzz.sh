@@ -14,6 +14,7 @@ shift
 package=crates/import/fuzz
 work=$PWD/target/fuzz
 mapfile -t targets < <(if (($#)); then printf '%s\n' "$@"; else sed -n '/^\[\[bin\]\]/,/^$/s/^name = "\(.*\)"/\1/p' $package/Cargo.toml; fi)
+((${#targets[@]})) || { echo "fuzz: $package/Cargo.toml names no target" >&2; exit 1; }
 
 # The longest input, in bytes: three times the longest fixture; more is slower and seldom new.
 max_len=8192

@@ -170,9 +170,14 @@ pub async fn survey(site: &Site) -> anyhow::Result<Facts> {
     };
     let active = async {
         let tenure = world.tenures.tenure().await.map_err(|error| error.to_string())?;
-        tenure.map(|tenure| tenure.active).ok_or_else(|| "the site has not been founded".to_owned())
+        // One that has not been founded is active at home.
+        Ok(tenure.map_or_else(|| manifest.home.clone(), |tenure| tenure.active))
     };
-    Ok(bascule_survey::survey(site, active).await)
+    let (facts, unknown) = bascule_survey::survey(site, active).await;
+    if let Some(why) = unknown {
+        eprintln!("warning: which region is active is not known, {} is taken for it: {why}", manifest.home);
+    }
+    Ok(facts)
 }
 
 fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Result<RegionPorts> {

@@ -74,13 +74,13 @@ pub async fn look(http: &Client, at: SocketAddr) -> Instance {
     Instance { name, alive, ready, said }
 }
 
-/// One that lives and does not answer in time that it can write, can't.
+/// One that lives and does not answer in time may wait for its database, as it does while a move holds it.
 async fn ready(http: &Client, at: SocketAddr) -> Result<bool, String> {
     let request = http.get(format!("http://{at}/readyz")).timeout(READY);
     match web::ask(request, HEALTH_MAX).await {
         Ok(reply) if reply.status == StatusCode::NOT_FOUND => Err("it has no /readyz".to_owned()),
         Ok(reply) => Ok(reply.status.is_success()),
-        Err(_) => Ok(false),
+        Err(why) => Err(why),
     }
 }
 

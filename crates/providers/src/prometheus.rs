@@ -50,10 +50,12 @@ struct One {
     answer: Result<Count, String>,
 }
 
-/// Targets are added up; one that does not answer leaves their number unknown.
+/// Targets are added up; one that does not answer leaves their number unknown, and is no place where the site is watched.
 fn together(group: &[One], said: &Source) -> Monitoring {
-    let places: Option<BTreeSet<Place>> = group.iter().map(|one| one.place.clone()).collect();
+    let answering = group.iter().filter(|one| one.answer.is_ok());
+    let places: Option<BTreeSet<Place>> = answering.map(|one| one.place.clone()).collect();
     let places = match places {
+        Some(places) if places.is_empty() => Fact::not_observed("none of it answers", said.clone()),
         Some(places) => Fact::seen(places.into_iter().collect(), now(), said.clone()),
         None => Fact::not_observed("the manifest does not say where it runs: add `place`", said.clone()),
     };
@@ -139,7 +141,10 @@ mod tests {
         let both = together(&[one("a", count(3)), one("b", count(2))], &Source::Nowhere);
         assert_eq!((both.targets.value(), both.targets_up.value()), (Some(&6), Some(&5)));
         assert_eq!(both.places.value().map(Vec::len), Some(2));
-        let silent = together(&[one("a", count(3)), one("b", Err("refused".to_owned()))], &Source::Nowhere);
+        let dead = |place| one(place, Err("refused".to_owned()));
+        let silent = together(&[one("a", count(3)), dead("b")], &Source::Nowhere);
+        assert_eq!(silent.places.value().map(Vec::len), Some(1), "where it is dead nothing is watched");
+        assert_eq!(together(&[dead("a"), dead("b")], &Source::Nowhere).places.value(), None);
         assert_eq!(silent.targets_up.answer.why_not(), Some("refused"));
         assert_eq!(silent.targets_up.from, Source::Address("http://b".to_owned()));
     }

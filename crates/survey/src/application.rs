@@ -78,7 +78,7 @@ fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instan
     }
 }
 
-/// One answer is enough where all agree; an address among names counts.
+/// An address among names counts; one that does not say may have an address, too.
 fn database_host(seen: &[(SocketAddr, Result<application::Instance, String>)]) -> Fact<String> {
     let mut hosts = BTreeSet::new();
     let (mut asked, mut why) = (Vec::new(), None);
@@ -108,9 +108,12 @@ fn database_host(seen: &[(SocketAddr, Result<application::Instance, String>)]) -
             || host.starts_with('/')
     };
     let worst = hosts.iter().find(by_address).or(hosts.first());
-    match worst {
-        Some(host) => Fact::seen(host.clone(), crate::now(), from),
-        None => Fact::not_observed(why.unwrap_or_else(|| "it has no instances".to_owned()), from),
+    match (worst, why) {
+        (Some(host), why) if why.is_none() || by_address(&host) => {
+            Fact::seen(host.clone(), crate::now(), from)
+        }
+        (_, Some(why)) => Fact::not_observed(why, from),
+        (_, None) => Fact::not_observed("it has no instances", from),
     }
 }
 
@@ -129,6 +132,8 @@ mod tests {
             let seen: Vec<_> = all.iter().map(|seen| (at, seen.clone())).collect();
             database_host(&seen)
         };
+        let silent = host(&[says(Some("db.events.test")), Err("late".to_owned())]);
+        assert_eq!(silent.answer.why_not(), Some("late"), "it may connect to an address");
         let mixed = host(&[says(Some("db.events.test")), says(Some("10.77.1.20")), Err("late".to_owned())]);
         assert_eq!(mixed.value().map(String::as_str), Some("10.77.1.20"));
         let local = host(&[says(Some("db.events.test")), says(Some("localhost"))]);

@@ -28,12 +28,18 @@ pub(crate) struct Looked {
 
 pub(crate) async fn look(place: &Place) -> Looked {
     let (limits, balancer) = (&place.limits, &place.parts.balancer);
-    let (attached, connections, may_change, listeners) = tokio::join!(
+    let (attached, connections, may_change, mut listeners) = tokio::join!(
         limits.look(Provider::LoadBalancer, balancer.attached()),
         limits.look(Provider::LoadBalancer, balancer.connections()),
         limits.look(Provider::LoadBalancer, balancer.may_change()),
         listeners(place),
     );
+    // The kernel takes connections for one that is frozen, too.
+    if let Err(why) = &connections
+        && listeners.value().is_some_and(|open| !open.is_empty())
+    {
+        listeners = Fact::not_observed(why, at(place.manifest().load_balancer.admin));
+    }
     Looked { attached, listeners, connections, may_change }
 }
 
@@ -130,6 +136,9 @@ async fn listeners(place: &Place) -> Fact<Vec<u16>> {
     .await;
     let from = at(region.load_balancer.address);
     match tried.into_iter().collect::<Result<Vec<_>, String>>() {
+        Ok(doors) if doors.iter().any(|(_, open)| *open) && !doors.contains(&(door, true)) => {
+            Fact::not_observed(format!("{door} refuses users, and other ports are open"), from)
+        }
         Ok(doors) => {
             let open = doors.into_iter().filter(|(_, open)| *open).map(|(door, _)| door.port()).collect();
             Fact::seen(open, crate::now(), from)

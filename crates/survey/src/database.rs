@@ -8,6 +8,7 @@ use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
 use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
 use bascule_core::ports::Database as _;
+use bascule_core::time::Timestamp;
 use bascule_providers::patroni::Settings;
 
 use crate::limit::Provider;
@@ -140,8 +141,15 @@ fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Mem
 /// A standby follows the other region while log comes in from there.
 fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
     let peer = place.scene.site.manifest.region(place.peer());
-    let elsewhere = looked.settings.as_ref().ok().and_then(|(_, settings)| settings.follows.as_ref());
-    let elsewhere = elsewhere.is_some_and(|follows| {
+    let follows = match (&looked.settings, &looked.seen) {
+        (Ok((_, settings)), _) => settings.follows.as_ref(),
+        // it streams from somebody
+        (Err(why), Observed::Seen { value: DatabaseObservation { role: ClusterRole::Standby, .. }, .. }) => {
+            return Fact::not_observed(why, at("/config of its members"));
+        }
+        (Err(_), Observed::Seen { .. } | Observed::NotObserved { .. }) => None,
+    };
+    let elsewhere = follows.is_some_and(|follows| {
         let known = peer.map(|peer| peer.database.replication.ip().to_string());
         known.is_some_and(|known| known != follows.host)
     });
@@ -253,6 +261,8 @@ pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
     let (here, there) = (position(standby), position(other));
     if let Observed::Seen { value: listing, .. } = &mut standby.region.database.answer
         && let (Some((ClusterRole::Standby, here)), Some((ClusterRole::Primary, there))) = (here, there)
+        // Of a log that parted from the other, a difference says nothing.
+        && here.timeline == there.timeline
     {
         for database in listing.values_mut() {
             let lacks = there.lsn.0.saturating_sub(here.lsn.0);
@@ -264,25 +274,39 @@ pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
             }
         }
     }
-    let slot = match &standby.cluster.settings {
-        Ok((_, settings)) => settings.follows.as_ref().and_then(|follows| follows.slot.clone()),
-        Err(_) => None,
-    };
-    let Some(slot) = slot.filter(|_| here.is_some_and(|(role, _)| role == ClusterRole::Standby)) else {
+    if here.is_none_or(|(role, _)| role != ClusterRole::Standby) {
         return;
+    }
+    let slot = match &standby.cluster.settings {
+        Ok((_, settings)) => Ok(settings.follows.as_ref().and_then(|follows| follows.slot.clone())),
+        Err(why) => Err(format!("the slot that {} wants: {why}", standby.region.name)),
     };
     if let Observed::Seen { value: listing, .. } = &mut other.region.database.answer {
         for database in listing.values_mut() {
-            if let Observed::Seen { value: wanted, .. } = &mut database.slots_wanted.answer {
-                wanted.insert(slot.clone());
+            let wanted = &mut database.slots_wanted;
+            match (&slot, &mut wanted.answer) {
+                (Ok(slot), Observed::Seen { value, .. }) => value.extend(slot.clone()),
+                (Err(why), Observed::Seen { .. }) => {
+                    *wanted = Fact::not_observed(why, wanted.from.clone());
+                }
+                (Ok(_) | Err(_), Observed::NotObserved { .. }) => {}
             }
         }
     }
 }
 
+/// When a cluster was asked.
+pub(crate) fn asked(seen: &Seen) -> Option<Timestamp> {
+    match &seen.cluster.seen {
+        Observed::Seen { at, .. } => Some(*at),
+        Observed::NotObserved { .. } => None,
+    }
+}
+
 /// A standby that was asked a moment before its primary lacks what was written in between, and where little is written
-/// its newest write is old all the same. So it is asked again: what it then has, it got within that time.
-pub(crate) async fn catch_up(place: &Place, standby: &mut Seen) {
+/// its newest write is old all the same. So it is asked again: what it then has, it got since the primary was asked.
+pub(crate) async fn catch_up(place: &Place, standby: &mut Seen, primary_asked: Option<Timestamp>) {
+    let Some(asked) = primary_asked else { return };
     let Observed::Seen {
         value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. },
         ..
@@ -300,9 +324,15 @@ pub(crate) async fn catch_up(place: &Place, standby: &mut Seen) {
         let begun = tokio::time::Instant::now();
         while begun.elapsed() < CAUGHT_UP {
             let asking = place.parts.cluster.ask(leader, &sql);
-            let Ok(rows) = place.limits.look(Provider::Database, asking).await else { break };
+            let rows = match place.limits.look(Provider::Database, asking).await {
+                Ok(rows) => rows,
+                Err(why) => {
+                    database.lag_ms = Fact::not_observed(why, at(leader));
+                    break;
+                }
+            };
             if rows.first().and_then(|row| row.first()?.as_deref()) == Some("t") {
-                let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let took = u64::try_from(now().since(asked).as_millis()).unwrap_or(u64::MAX);
                 database.lag_ms = Fact::seen(
                     took,
                     now(),

@@ -108,14 +108,17 @@ impl Place {
 }
 
 /// Look at the whole site, side by side. Which region is active is asked for meanwhile, of whoever knows; if nobody
-/// says, the home region is taken for it.
-pub async fn survey(site: Site, active: impl Future<Output = Result<RegionName, String>>) -> Facts {
+/// says, the home region is taken for it, and the reason comes with the facts.
+pub async fn survey(
+    site: Site,
+    active: impl Future<Output = Result<RegionName, String>>,
+) -> (Facts, Option<String>) {
     let scene = Arc::new(Scene { site, limits: Limits::begin() });
     let (mut facts, active) = tokio::join!(look_at(&scene), scene.limits.by_the_end(active));
-    if active.is_ok_and(|active| active == facts.away.name) {
+    if active.as_ref().is_ok_and(|active| *active == facts.away.name) {
         std::mem::swap(&mut facts.home, &mut facts.away);
     }
-    facts
+    (facts, active.err())
 }
 
 async fn look_at(scene: &Arc<Scene>) -> Facts {
@@ -128,17 +131,21 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
     };
     let (home, away) = (place(home), place(away));
     let (home, away) = home.zip(away).expect("the caller gives the parts of both regions");
-    let (mut here, mut there, dns, update, control, shared) = tokio::join!(
+    let (mut here, mut there, (dns, name_servers), update, control, shared) = tokio::join!(
         look(&home),
         look(&away),
-        names::records(scene),
+        names::look(scene),
         permission::names(scene),
         control::control(scene),
         assets::shared(scene),
     );
     database::follow(&mut here, &mut there);
     database::follow(&mut there, &mut here);
-    tokio::join!(database::catch_up(&home, &mut here), database::catch_up(&away, &mut there));
+    let (asked_here, asked_there) = (database::asked(&here), database::asked(&there));
+    tokio::join!(
+        database::catch_up(&home, &mut here, asked_there),
+        database::catch_up(&away, &mut there, asked_here)
+    );
     let (mut home, mut away) = (here.region, there.region);
     for region in [&mut home, &mut away] {
         region.permissions = permission::with(region.permissions.clone(), &update);
@@ -151,7 +158,7 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
         wanted: promise::wanted(scene),
         paper: scene.said(bascule_core::facts::Paper::Planned),
         dns,
-        name_servers: names::servers(scene),
+        name_servers,
         monitoring: shared.monitoring,
         repository: shared.repository,
         control,

@@ -115,12 +115,19 @@ fn ahead_ms(clock: i64, before: u64, after: u64) -> i64 {
     }
 }
 
+/// A difference that is told although a clock was not read: one that nobody takes for agreement.
+const TELLING_MS: u64 = 1000;
+
 /// The largest of a region's clocks' differences. That clocks agree is known if all were read.
 pub(crate) fn clock_skew(members: &[Answered]) -> Fact<i64> {
     let seen = members.iter().filter_map(|m| Some((m, *m.ahead_ms.as_ref().ok()?)));
     let silent = silent_one(members, |m| m.ahead_ms.as_ref().err());
     match (seen.max_by_key(|(_, ahead)| ahead.unsigned_abs()), silent) {
-        (None, _) | (Some((_, 0)), Some(_)) => nobody(members, |m| m.ahead_ms.as_ref().err()),
+        // What is read of clocks that agree is a few milliseconds: it says nothing of the one that was not read.
+        (Some((_, ahead)), Some(_)) if ahead.unsigned_abs() < TELLING_MS => {
+            nobody(members, |m| m.ahead_ms.as_ref().err())
+        }
+        (None, _) => nobody(members, |m| m.ahead_ms.as_ref().err()),
         (Some((member, ahead)), _) => {
             Fact::seen(ahead, now(), at(format!("clock_timestamp() at {}", member.at)))
         }

@@ -13,27 +13,32 @@ use bascule_core::ports::Names as _;
 use crate::limit::{Provider, each};
 use crate::{Scene, address, at};
 
-/// Every name that the manifest has.
-pub(crate) async fn records(scene: &Arc<Scene>) -> Listing<Record> {
+/// Every name that the manifest has, and where the servers are that answer for them.
+pub(crate) async fn look(scene: &Arc<Scene>) -> (Listing<Record>, Fact<Vec<Place>>) {
     let found = each(scene.site.manifest.names.records.clone(), |record| {
         let scene = Arc::clone(scene);
         async move {
             // each is asked of all servers at once, within 0.2 s
             let asking = async { Ok(scene.site.names.observe(&record.name).await) };
             let answers = scene.limits.look(Provider::Names, asking).await;
-            (record.name.to_string(), read(&scene, &record, answers))
+            let answering = answers.iter().flatten().filter(|a| a.answer.seen().is_some());
+            let answering: Vec<String> = answering.map(|a| a.server.clone()).collect();
+            ((record.name.to_string(), read(&scene, &record, answers)), answering)
         }
     })
     .await;
-    scene.said(found.into_iter().collect())
+    let (found, answering): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    (scene.said(found.into_iter().collect()), servers(scene, &answering.concat()))
 }
 
-/// Where the servers that users ask are.
-pub(crate) fn servers(scene: &Scene) -> Fact<Vec<Place>> {
+/// Where the servers are that users ask, those of them that answer.
+fn servers(scene: &Scene, answering: &[String]) -> Fact<Vec<Place>> {
     let manifest = &scene.site.manifest;
+    let all = manifest.names.servers.iter().filter(|server| answering.contains(&server.to_string()));
     let places: Result<BTreeSet<Place>, String> =
-        manifest.names.servers.iter().map(|server| address::place(manifest, server.ip())).collect();
+        all.map(|server| address::place(manifest, server.ip())).collect();
     match places {
+        Ok(places) if places.is_empty() => scene.unsaid("no server answers for the site's names"),
         Ok(places) => scene.said(places.into_iter().collect()),
         Err(why) => scene.unsaid(why),
     }
@@ -56,6 +61,7 @@ fn read(scene: &Scene, record: &NameRecord, answers: Result<Vec<NameAnswer>, Str
     Record {
         managed: managed(manifest, record, &heard, &from),
         ttl_s: match &heard {
+            Heard::Answers { silent: Some(why), .. } => Fact::not_observed(why, from.clone()),
             Heard::Answers { ttl_s, .. } => Fact::seen(*ttl_s, crate::now(), from.clone()),
             Heard::NoRecord | Heard::Denied => {
                 Fact::not_observed("there is no such record at a server", from.clone())
@@ -73,6 +79,8 @@ enum Heard {
     Answers {
         addresses: BTreeSet<IpAddr>,
         ttl_s: u32,
+        /// Why one of them did not answer: it may say something else.
+        silent: Option<String>,
     },
     /// All that answered say that there is none.
     NoRecord,
@@ -97,7 +105,8 @@ fn heard(answers: &[NameAnswer]) -> Heard {
     };
     if let Some(ttl_s) = ttl_s {
         let split = why.iter().any(|said| denied(said));
-        return if split { Heard::Denied } else { Heard::Answers { addresses, ttl_s } };
+        let silent = why.first().map(|why| format!("a server did not say it: {why}"));
+        return if split { Heard::Denied } else { Heard::Answers { addresses, ttl_s, silent } };
     }
     if why.iter().any(|said| denied(said))
         && why.iter().all(|said| denied(said) || said.contains("no answer within"))
@@ -111,10 +120,10 @@ fn heard(answers: &[NameAnswer]) -> Heard {
 fn managed(manifest: &Manifest, record: &NameRecord, heard: &Heard, from: &Source) -> Fact<bool> {
     let ours = |address: &IpAddr| manifest.regions.keys().any(|r| manifest.address(record, r) == *address);
     match heard {
-        Heard::Answers { addresses, .. } => {
-            let known = addresses.iter().all(ours);
-            Fact::seen(known, crate::now(), from.clone())
-        }
+        Heard::Answers { addresses, silent, .. } => match (addresses.iter().all(ours), silent) {
+            (true, Some(why)) => Fact::not_observed(why, from.clone()),
+            (known, _) => Fact::seen(known, crate::now(), from.clone()),
+        },
         Heard::NoRecord => Fact::not_observed("there is no such record", from.clone()),
         Heard::Denied => Fact::seen(false, crate::now(), from.clone()),
         Heard::Nothing(why) => Fact::not_observed(why, from.clone()),
@@ -157,7 +166,7 @@ mod tests {
     fn the_longest_time_to_live_counts_and_a_silent_server_is_no_denial() {
         let both =
             heard(&[answer(Ok(("10.77.1.20", 1))), answer(Ok(("10.77.1.20", 300))), answer(Err("late"))]);
-        assert!(matches!(both, Heard::Answers { ttl_s: 300, .. }));
+        assert!(matches!(both, Heard::Answers { ttl_s: 300, silent: Some(_), .. }));
         let silent = "no answer within 200 ms";
         assert!(matches!(heard(&[answer(Err(silent))]), Heard::Nothing(_)));
         let gone = [answer(Err("has no address for it")), answer(Err(silent))];
@@ -174,6 +183,9 @@ mod tests {
         let (from, now) = (at("x"), |a: &str| heard(&[answer(Ok((a, 1)))]));
         assert_eq!(managed(&manifest, record, &now("10.77.2.20"), &from).value(), Some(&true));
         assert_eq!(managed(&manifest, record, &now("192.0.2.1"), &from).value(), Some(&false));
+        let silent = |a: &str| heard(&[answer(Ok((a, 1))), answer(Err("no answer within 200 ms"))]);
+        assert_eq!(managed(&manifest, record, &silent("10.77.2.20"), &from).value(), None);
+        assert_eq!(managed(&manifest, record, &silent("192.0.2.1"), &from).value(), Some(&false));
         let gone = heard(&[answer(Err("has no address for it"))]);
         assert_eq!(targets(&manifest, record, &gone, &from).value().map(Vec::len), Some(0));
     }

@@ -84,7 +84,7 @@ pub(crate) struct Member {
 }
 
 /// The clock, in milliseconds since the epoch.
-pub(crate) const CLOCK_SQL: &str = "SELECT round(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+pub(crate) const CLOCK_SQL: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// Whom it lets in, one rule a row, in order: the first that fits counts.
 pub(crate) const RULES_SQL: &str =

@@ -72,15 +72,20 @@ fn broken_parts(site: &Looking) {
     site.finds(&[], &[]);
     let app = site.part(WEST, "app");
     site.lab.does(&["break", "part-loss", &app]);
-    // what a dead instance runs, and on what, nobody can say
-    site.finds(&["BSC-C014", "BSC-C017"], &["BSC-C032", "BSC-C033"]);
+    // what a dead instance runs, on what, and how it finds its database, nobody can say
+    site.finds(&["BSC-C014", "BSC-C017"], &["BSC-C026", "BSC-C032", "BSC-C033"]);
     let keeper = site.part(EAST, "keeper");
     site.lab.does(&["break", "part-loss", &keeper]);
-    site.finds(&["BSC-C014", "BSC-C017"], &["BSC-C032", "BSC-C033", "BSC-C049"]);
+    site.finds(&["BSC-C014", "BSC-C017"], &["BSC-C026", "BSC-C032", "BSC-C033", "BSC-C049"]);
     site.lab.does(&["heal"]);
     site.finds(&[], &[]);
     site.lab.does(&["break", "part-loss", "us-west-1-lb"]);
     site.until("nobody listens", |seen| seen.fails.contains("BSC-C016"));
+    site.lab.does(&["heal"]);
+    site.finds(&[], &[]);
+    site.lab.does(&["break", "part-freeze", "us-west-1-lb"]);
+    // the kernel takes connections for it
+    site.until("it does not answer", |seen| seen.unknown.contains("BSC-C016"));
     site.lab.does(&["heal"]);
     site.finds(&[], &[]);
 }

@@ -399,5 +399,8 @@ pub fn http_client() -> reqwest::Result<reqwest::Client> {
         .timeout(ANSWER)
         .tcp_nodelay(true)
         .no_proxy()
+        // What another page says is no answer, and the URL that was asked may be signed.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
         .build()
 }

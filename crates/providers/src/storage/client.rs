@@ -105,7 +105,8 @@ async fn look(api: &Api<'_>, peer: Option<&Storage>) -> Looked {
     let at = now();
     // The newest of a part of them says nothing of what is written now.
     let newest = map::newest(&list.objects, at).filter(|_| list.whole);
-    let (public, replication) = tokio::join!(api.public(newest), replication(api, peer, &list, newest, at));
+    let any = newest.or(list.objects.first());
+    let (public, replication) = tokio::join!(api.public(any), replication(api, peer, &list, newest, at));
     let backup = if list.whole {
         Ok(map::newest_backup_age_s(&list.objects, at))
     } else {
@@ -200,13 +201,13 @@ impl Api<'_> {
         Ok(Some(Objects { objects, whole: false }))
     }
 
-    /// Whether a stranger may list the bucket, or read its newest object.
-    async fn public(&self, newest: Option<&Object>) -> Result<bool, String> {
+    /// Whether a stranger may list the bucket, or read an object of it: a right of its own.
+    async fn public(&self, object: Option<&Object>) -> Result<bool, String> {
         let listed = self.unsigned(None).await?;
         if map::public(listed.status.as_u16(), &listed.body)? {
             return Ok(true);
         }
-        let Some(object) = newest else { return Ok(false) };
+        let object = object.ok_or("it is empty: whether its objects can be read was not tried")?;
         let read = self.unsigned(Some(&object.key)).await?;
         map::public(read.status.as_u16(), &read.body)
     }
