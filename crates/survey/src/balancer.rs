@@ -85,31 +85,50 @@ fn health_check(place: &Place, servers: &[&LookedAt]) -> Result<Option<HealthChe
         };
     };
     let admin = place.manifest().load_balancer.admin;
+    let mut passes = PASSES;
     let answers = match telling(&asked) {
-        Ok((status, name)) => Fact::seen(status, crate::now(), at(format!("the check of {name} by {admin}"))),
+        Ok(server) => {
+            let status = server.answered.unwrap_or_default();
+            if server.passed && !in_range(status) {
+                // `http-check expect` asks for it
+                passes = (status, status);
+            }
+            Fact::seen(status, crate::now(), at(format!("the check of {} by {admin}", server.name)))
+        }
         Err(why) => Fact::not_observed(why, at(format!("show stat at {admin}"))),
     };
     Ok(Some(HealthCheck {
         path: format!("the check of backend {}", first.backend),
-        passes_from: PASSES.0,
-        passes_to: PASSES.1,
+        passes_from: passes.0,
+        passes_to: passes.1,
         answers,
     }))
 }
 
 /// The answer that tells whether the check can pass: one that passes shows that it can; one that asks for a login, or
 /// says that there is nothing, that it can't. An instance that says that it is not well does what a check is for.
-fn telling<'a>(asked: &[&'a LookedAt]) -> Result<(u16, &'a str), String> {
-    let answers = || asked.iter().filter_map(|server| Some((server.answered?, server.name.as_str())));
-    let passes = |status: u16| (PASSES.0..=PASSES.1).contains(&status);
-    let found =
-        answers().find(|(status, _)| passes(*status)).or(answers().find(|(status, _)| *status < UNWELL));
-    found.ok_or_else(|| match answers().next() {
-        Some((status, name)) => {
-            format!("no instance is well now ({name} answers {status}), so none shows that it can pass")
-        }
-        None => "no instance has answered it".to_owned(),
-    })
+fn telling<'a>(asked: &[&'a LookedAt]) -> Result<&'a LookedAt, String> {
+    let answers = || asked.iter().filter_map(|server| Some((server.answered?, *server)));
+    if let Some((_, server)) = answers().find(|(_, server)| server.passed) {
+        return Ok(server);
+    }
+    match answers().find(|(status, _)| *status < UNWELL) {
+        Some((status, server)) if in_range(status) => Err(format!(
+            "the check turns down the {status} of {}, which passes unless `http-check expect` says otherwise",
+            server.name
+        )),
+        Some((_, server)) => Ok(server),
+        None => Err(match answers().next() {
+            Some((status, LookedAt { name, .. })) => {
+                format!("no instance is well now ({name} answers {status}), so none shows that it can pass")
+            }
+            None => "no instance has answered it".to_owned(),
+        }),
+    }
+}
+
+fn in_range(status: u16) -> bool {
+    (PASSES.0..=PASSES.1).contains(&status)
 }
 
 /// The ports that take connections, of those that the manifest has.
@@ -154,7 +173,7 @@ mod tests {
     fn server(address: &str, up: bool) -> LookedAt {
         let answered = up.then_some(200);
         let (backend, name) = ("web".to_owned(), address.to_owned());
-        LookedAt { backend, name, address: address.to_owned(), up, http: Some(true), answered }
+        LookedAt { backend, name, address: address.to_owned(), up, http: Some(true), answered, passed: up }
     }
 
     #[test]
@@ -162,10 +181,15 @@ mod tests {
         let tells = |answers: &[Option<u16>]| {
             let all: Vec<LookedAt> = answers
                 .iter()
-                .map(|answered| LookedAt { answered: *answered, ..server("a:1", false) })
+                .map(|answered| LookedAt {
+                    answered: *answered,
+                    passed: *answered == Some(200),
+                    ..server("a:1", false)
+                })
                 .collect();
-            telling(&all.iter().collect::<Vec<_>>()).map(|(status, _)| status)
+            telling(&all.iter().collect::<Vec<_>>()).map(|server| server.answered.unwrap_or_default())
         };
+        assert!(tells(&[Some(302)]).is_err_and(|why| why.contains("turns down")), "as HAProxy says itself");
         assert_eq!(tells(&[Some(503), Some(401), Some(200)]), Ok(200));
         assert_eq!(tells(&[Some(503), Some(401)]), Ok(401));
         assert!(

@@ -137,18 +137,17 @@ impl Log {
     }
 
     /// How far back, in seconds: as far as it reaches now, or as far as what is always kept lasts at the pace between
-    /// two looks; at most [`REACH_MAX_S`].
+    /// two looks, but then [`LASTS_MAX_S`] at most.
     pub fn reaches_s(self, later: Log, between: std::time::Duration) -> u64 {
         let written = u128::from(later.end.saturating_sub(self.end)).max(1);
         let lasts_s = u128::from(later.kept_bytes) * between.as_millis() / written / 1000;
-        let lasts_s = u64::try_from(lasts_s).unwrap_or(REACH_MAX_S);
-        later.oldest_s.max(lasts_s).min(REACH_MAX_S)
+        let lasts_s = u64::try_from(lasts_s).unwrap_or(LASTS_MAX_S).min(LASTS_MAX_S);
+        later.oldest_s.max(lasts_s)
     }
 }
 
-/// A month: past it a pace that was measured in a fraction of a second says nothing any more. No objective of a manifest
-/// is longer.
-const REACH_MAX_S: u64 = 30 * 86_400;
+/// An hour: of more than that, a pace that was measured in a fraction of a second says nothing.
+const LASTS_MAX_S: u64 = 3_600;
 
 /// The single cell of a single row, as JSON.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(rows: &[Vec<Option<String>>]) -> Result<T, String> {
@@ -169,7 +168,8 @@ mod tests {
             |oldest, written| log(oldest, 0).reaches_s(log(oldest, written), Duration::from_millis(500));
         assert_eq!(reach(3_600, 96 << 20), 3_600, "it reaches back an hour, whatever is written now");
         assert_eq!(reach(10, 1 << 20), 48, "96 MB at 2 MB/s");
-        assert_eq!(reach(10, 0), REACH_MAX_S, "nothing is written");
+        assert_eq!(reach(10, 0), LASTS_MAX_S, "nothing is written now: that is no promise for the night");
+        assert_eq!(reach(90_000, 0), 90_000, "it is there");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct LookedAt {
     pub http: Option<bool>,
     /// The status that the last such question was answered.
     pub answered: Option<u16>,
+    /// Whether that answer passed, by what the check expects.
+    pub passed: bool,
 }
 
 /// How full a load balancer is.
@@ -95,6 +97,7 @@ fn servers(show_stat: &str) -> Result<Vec<LookedAt>, String> {
                 _ if check.starts_with("L7") => Some(true),
                 _ => None,
             },
+            passed: matches!(check, "L7OK" | "L7OKC"),
             answered: cell(code).parse().ok().filter(|status| STATUSES.contains(status)),
         }
     };
