@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bascule_core::id::{OperationId, RegionName};
+use bascule_core::manifest::Manifest;
 use bascule_core::plan::{Kind, Phase};
 use bascule_drill::{
     At, Drill, DrillReport, Load, LoadPlan, Marks, Move, Objective, ProbeLogin, ProbeTarget,
@@ -153,13 +154,7 @@ impl<'a> Rehearsal<'a> {
                 (Drill::RegionLoss, site.manifest.other(region).clone())
             }
         };
-        let objective = &site.manifest.objective;
-        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let objective = Objective {
-            rpo_ms: ms(objective.rpo),
-            rto_ms: ms(objective.rto),
-            max_pause_ms: ms(objective.max_pause),
-        };
+        let objective = objective(&site.manifest);
         let run = format!("d{}", world.clock.now().0);
         let folder = world.reports.join(format!("drill-{run}"));
         // By hand a move may go either way: the record of who is active does not follow it.
@@ -269,6 +264,13 @@ impl<'a> Rehearsal<'a> {
             Started::Refused => Ok(Moved::Refused),
         }
     }
+}
+
+/// What a manifest asks of a move.
+pub fn objective(manifest: &Manifest) -> Objective {
+    let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let asked = &manifest.objective;
+    Objective { rpo_ms: ms(asked.rpo), rto_ms: ms(asked.rto), max_pause_ms: ms(asked.max_pause) }
 }
 
 enum Moved {

@@ -3,6 +3,7 @@
 //! It judges what must hold whatever was done: no acknowledged write is lost, no user saw an error, no two
 //! regions took writes at once. How long a move took is for the other drills.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -10,34 +11,49 @@ use bascule_core::id::RegionName;
 use bascule_core::time::Timestamp;
 use bascule_drill::report::SeenError;
 use bascule_drill::{DrillReport, Load, Verdict};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What users saw.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LoadReport {
     version: u32,
-    drill: &'static str,
+    drill: String,
     run: String,
     /// The region that was active at the beginning.
-    from: RegionName,
+    pub from: RegionName,
     /// On the wall clock.
-    started: Timestamp,
-    duration_ms: u64,
-    acknowledged: u64,
-    lost_writes: Option<u64>,
+    pub started: Timestamp,
+    /// How long it ran.
+    pub duration_ms: u64,
+    /// Writes that users were told are safe.
+    pub acknowledged: u64,
+    /// Of which so many are gone.
+    pub lost_writes: Option<u64>,
     /// The first hundred of their numbers.
-    lost: Vec<u64>,
-    duplicate_writes: Option<u64>,
-    errors: u64,
+    pub lost: Vec<u64>,
+    /// From the last acknowledged write before which nothing is lost to the last one that is; 0 if nothing is lost.
+    pub rpo_ms: Option<u64>,
+    /// Writes that are there twice, though sent once.
+    pub duplicate_writes: Option<u64>,
+    /// Errors that users saw.
+    pub errors: u64,
+    /// The same by kind.
+    pub errors_by_kind: BTreeMap<String, u64>,
     /// The first twenty.
-    first_errors: Vec<SeenError>,
-    unknown_outcomes: u64,
-    /// The longest time between two acknowledged writes.
-    write_pause_ms: Option<u64>,
+    pub first_errors: Vec<SeenError>,
+    /// Writes of which users do not know whether they were taken.
+    pub unknown_outcomes: u64,
+    /// The longest time between two acknowledged writes, or to the end if none was acknowledged any more.
+    pub write_pause_ms: Option<u64>,
     /// Where that began, since the load did: the last acknowledgement before it.
-    write_pause_at_ms: Option<u64>,
-    double_writer_ms: Option<u64>,
-    double_writer_possible_ms: Option<u64>,
+    pub write_pause_at_ms: Option<u64>,
+    /// Whether a write was acknowledged after it.
+    pub write_pause_ended: bool,
+    /// In which two regions took writes.
+    pub double_writer_ms: Option<u64>,
+    /// In which they may have.
+    pub double_writer_possible_ms: Option<u64>,
     /// Met, missed, or not knowable, and why.
     pub verdict: Verdict,
 }
@@ -70,7 +86,7 @@ impl LoadReport {
         };
         Self {
             version: 1,
-            drill: "load",
+            drill: "load".to_owned(),
             run: report.run,
             from: report.from,
             started: report.started,
@@ -78,12 +94,16 @@ impl LoadReport {
             acknowledged: report.acknowledged,
             lost_writes: report.lost_writes,
             lost: report.lost,
+            rpo_ms: report.rpo_ms,
             duplicate_writes: report.duplicate_writes,
             errors: report.errors,
+            errors_by_kind: report.errors_by_kind,
             first_errors: report.first_errors,
             unknown_outcomes: report.unknown_outcomes,
             write_pause_ms: report.write_pause_ms,
             write_pause_at_ms: report.write_pause_at_ms,
+            // The load is judged as a planned move, whose RTO is the pause itself, if it ended.
+            write_pause_ended: report.rto_ms.is_some(),
             double_writer_ms: report.double_writer_ms,
             double_writer_possible_ms: report.double_writer_possible_ms,
             verdict,

@@ -55,6 +55,14 @@ struct Soaked {
     double_writer_ms: Option<u64>,
 }
 
+impl Soaked {
+    /// Nothing moved and nothing was lost, with users there all the time: at least half of what they sent was taken.
+    fn is_calm(&self) -> bool {
+        let loaded = self.acknowledged >= self.lasted_ms / 1_000 * RATE / 2;
+        self.moves == 0 && self.lost_writes == Some(0) && self.double_writer_ms == Some(0) && loaded
+    }
+}
+
 /// One kind of trouble, and how often it was made.
 #[derive(Debug, Serialize)]
 struct Trouble {
@@ -75,8 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     std::fs::write(&args.out, serde_json::to_string_pretty(&soaked)?)
         .with_context(|| format!("write {}", args.out.display()))?;
     print(&format!("{}\n", told(&soaked)));
-    let calm = soaked.moves == 0 && soaked.lost_writes == Some(0) && soaked.double_writer_ms == Some(0);
-    Ok(if calm { ExitCode::SUCCESS } else { ExitCode::from(exit::MISSED) })
+    Ok(if soaked.is_calm() { ExitCode::SUCCESS } else { ExitCode::from(exit::MISSED) })
 }
 
 fn soak(lab: &Lab, lasts: Duration) -> anyhow::Result<Soaked> {
@@ -148,4 +155,27 @@ fn told(soaked: &Soaked) -> String {
         or_unknown(soaked.double_writer_ms),
         troubles.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_without_users_is_not_calm() {
+        let soaked = |acknowledged, moves| Soaked {
+            version: 1,
+            lasted_ms: 3_600_000,
+            troubles: Vec::new(),
+            moves,
+            acknowledged,
+            lost_writes: Some(0),
+            errors: 0,
+            write_pause_ms: Some(3_000),
+            double_writer_ms: Some(0),
+        };
+        assert!(soaked(179_103, 0).is_calm());
+        assert!(!soaked(179_103, 1).is_calm());
+        assert!(!soaked(0, 0).is_calm());
+    }
 }

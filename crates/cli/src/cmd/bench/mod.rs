@@ -115,8 +115,8 @@ fn by_itself(args: &Args) -> anyhow::Result<(Took, Option<idle::Idle>)> {
         let loss = torture::Trouble { faults, held: LOST_FOR, switchover: None };
         let row = torture::one(&lab, &before, &loss)?;
         eprintln!("{}", torture::line(&row));
-        if let torture::Verdict::Missed(why) = &row.verdict {
-            bail!("by itself: {}", why.join("; "));
+        if !row.verdict.is_met() {
+            bail!("by itself: {:?}", row.verdict);
         }
         let operations = lab.history()?;
         let failover = operations.iter().find(|o| o.kind == bascule_core::plan::Kind::Failover);

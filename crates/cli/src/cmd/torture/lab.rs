@@ -5,10 +5,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bascule_drill::Objective;
 use bascule_lab::plan::{LabPlan, Place};
 use serde::Deserialize;
 
-use super::RATE;
+use crate::cmd::drill;
+use crate::cmd::load::LoadReport;
 
 /// A new lab's first standby is followed within this, at the slowest.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -26,27 +28,6 @@ pub struct Explained {
     pub epoch: u64,
     /// Whether it would move by itself.
     pub readiness: Word,
-}
-
-/// What `bascule drill load --json` says, as far as it is asked here.
-#[derive(Debug, Deserialize)]
-pub struct Loaded {
-    /// Writes that users were told are safe.
-    pub acknowledged: u64,
-    /// Of which so many are gone.
-    pub lost_writes: Option<u64>,
-    /// Errors that users saw.
-    pub errors: u64,
-    /// The longest time without an acknowledged write.
-    pub write_pause_ms: Option<u64>,
-    /// Writes that are there twice, though sent once.
-    pub duplicate_writes: Option<u64>,
-    /// Writes of which users do not know whether they were taken.
-    pub unknown_outcomes: u64,
-    /// In which two regions took writes.
-    pub double_writer_ms: Option<u64>,
-    /// In which they may have.
-    pub double_writer_possible_ms: Option<u64>,
 }
 
 /// What it answers in one word.
@@ -214,15 +195,14 @@ impl Lab {
     }
 
     /// The load's end, and what users saw.
-    pub fn end(&self, mut load: Child) -> anyhow::Result<Loaded> {
+    pub fn end(&self, mut load: Child) -> anyhow::Result<LoadReport> {
         drop(load.stdin.take());
         let output = load.wait_with_output()?;
         serde_json::from_slice(&output.stdout).context("the load's report")
     }
 
-    /// What the objective allows to be lost, in writes of the load.
-    pub fn rpo_writes(&self) -> anyhow::Result<u64> {
-        let site = crate::site::Site::load(Path::new(&self.manifest))?;
-        Ok(site.manifest.objective.rpo.as_secs() * RATE)
+    /// What the manifest asks of a move.
+    pub fn objective(&self) -> anyhow::Result<Objective> {
+        Ok(drill::objective(&crate::site::Site::load(Path::new(&self.manifest))?.manifest))
     }
 }

@@ -1,20 +1,23 @@
 //! `bascule torture`: a site that moves by itself, broken at random times under load, and judged after each fault.
 //!
 //! It ends with exit code 6 if two regions ever took writes at once, if more was lost than the objective
-//! allows, or if the site did not recover by itself. A seed gives the same faults in the same order; what
+//! allows, if the site did not recover by itself, or if any of that could not be seen. A seed gives the same faults in the same order; what
 //! they meet is up to the real parts.
 
 mod lab;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bascule_drill::{Objective, Verdict};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
+use crate::cmd::load::LoadReport;
 use crate::cmd::print;
 use crate::exit;
 
@@ -40,48 +43,53 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// Load before a fault: the slowest write of a busy machine is far shorter.
+/// Load before a fault and after its end: the slowest write of a busy machine is far shorter.
 const STEADY: Duration = Duration::from_secs(2);
+/// Half of what is sent in both of these.
+const WRITES_MIN: u64 = RATE * STEADY.as_secs();
 /// After healing: a rewind (19 s), Patroni's election (20 s) and the cool-down (10 s), twice.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
 /// The load may go on for as long as a row may take.
 const LOAD_MAX: &str = "5m";
 
-/// What one fault cost.
+/// What one fault cost, in the words of a drill.
 #[derive(Debug, Serialize)]
 pub struct Row {
+    version: u32,
+    drill: &'static str,
     fault: String,
     /// When it was made, in milliseconds since 1970.
     pub broken_at: u64,
     held_ms: u64,
     /// The exit code of the switchover that was under way, if one was.
     switchover: Option<i32>,
-    active_before: String,
-    active_after: String,
+    /// The region that was active before.
+    from: String,
+    /// The one that was active in the end.
+    to: String,
     epochs: u64,
     recovered_ms: Option<u64>,
+    objective: Objective,
     acknowledged: u64,
     lost_writes: Option<u64>,
+    lost: Vec<u64>,
     errors: u64,
+    errors_by_kind: BTreeMap<String, u64>,
     duplicate_writes: Option<u64>,
     unknown_outcomes: u64,
     /// The longest time in which no write was acknowledged.
     pub write_pause_ms: Option<u64>,
+    /// From the fault to the end of that; 0 if it ended before.
+    rto_ms: Option<u64>,
+    rpo_ms: Option<u64>,
     double_writer_ms: Option<u64>,
     double_writer_possible_ms: Option<u64>,
     /// Whether it kept what it promises.
     pub verdict: Verdict,
 }
 
-/// Whether a fault cost no more than it may.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It did.
-    Met,
-    /// Why not.
-    Missed(Vec<String>),
-}
+/// The form of a row.
+const VERSION: u32 = 1;
 
 /// Run it.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -91,7 +99,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rows = rows?;
     down?;
     print(&table(&rows));
-    let missed = rows.iter().filter(|row| matches!(row.verdict, Verdict::Missed(_))).count();
+    let missed = rows.iter().filter(|row| !row.verdict.is_met()).count();
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::MISSED) })
 }
 
@@ -129,7 +137,7 @@ pub fn one(lab: &Lab, before: &Explained, trouble: &Trouble) -> anyhow::Result<R
         switchover = Some(lab.start(&["switchover", "--to", &before.standby])?);
         std::thread::sleep(head_start);
     }
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let broken_at = millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?);
     for fault in &trouble.faults {
         let leader = if fault.ends_with(LEADER) { lab.store_leader()? } else { String::new() };
         let fault = fault.replace(LEADER, &leader);
@@ -145,60 +153,94 @@ pub fn one(lab: &Lab, before: &Explained, trouble: &Trouble) -> anyhow::Result<R
         Some(after) => after,
         None => lab.explain()?,
     };
-    let report = lab.end(load)?;
+    // What it says of itself is held against what users see.
+    std::thread::sleep(STEADY);
+    let seen = lab.end(load)?;
     let switchover = switchover.map(|mut child| child.wait()).transpose()?;
     let mut row = Row {
+        version: VERSION,
+        drill: "torture",
         fault: trouble.name(),
-        broken_at: millis(since_1970),
+        broken_at,
         held_ms: millis(trouble.held),
         switchover: switchover.and_then(|status| status.code()),
-        active_before: before.active.clone(),
-        active_after: after.active,
+        from: before.active.clone(),
+        to: after.active,
         epochs: after.epoch.saturating_sub(before.epoch),
         recovered_ms,
-        acknowledged: report.acknowledged,
-        lost_writes: report.lost_writes,
-        errors: report.errors,
-        duplicate_writes: report.duplicate_writes,
-        unknown_outcomes: report.unknown_outcomes,
-        write_pause_ms: report.write_pause_ms,
-        double_writer_ms: report.double_writer_ms,
-        double_writer_possible_ms: report.double_writer_possible_ms,
+        objective: lab.objective()?,
+        rto_ms: rto_ms(&seen, broken_at),
+        acknowledged: seen.acknowledged,
+        lost_writes: seen.lost_writes,
+        lost: seen.lost,
+        errors: seen.errors,
+        errors_by_kind: seen.errors_by_kind,
+        duplicate_writes: seen.duplicate_writes,
+        unknown_outcomes: seen.unknown_outcomes,
+        write_pause_ms: seen.write_pause_ms,
+        rpo_ms: seen.rpo_ms,
+        double_writer_ms: seen.double_writer_ms,
+        double_writer_possible_ms: seen.double_writer_possible_ms,
         verdict: Verdict::Met,
     };
-    row.verdict = judge(&row, lab.rpo_writes()?);
+    row.verdict = judge(&row);
     Ok(row)
 }
 
-/// Unknown is not green.
-fn judge(row: &Row, rpo_writes: u64) -> Verdict {
+/// Both clocks are this machine's.
+fn rto_ms(seen: &LoadReport, broken_at: u64) -> Option<u64> {
+    let ended = seen.write_pause_at_ms? + seen.write_pause_ms?;
+    seen.write_pause_ended.then(|| (seen.started.0 + ended).saturating_sub(broken_at))
+}
+
+fn judge(row: &Row) -> Verdict {
+    let (missed, unknown) = (misses(row), unknowns(row));
+    match (missed.is_empty(), unknown.is_empty()) {
+        (false, _) => Verdict::Missed { why: missed },
+        (true, false) => Verdict::Void { why: unknown },
+        (true, true) => Verdict::Met,
+    }
+}
+
+/// What provably failed.
+fn misses(row: &Row) -> Vec<String> {
     let mut why = Vec::new();
-    match row.double_writer_ms {
-        Some(0) => {}
-        Some(ms) => why.push(format!("two regions took writes for {ms} ms")),
-        None => why.push("whether two regions took writes is not known".to_owned()),
+    let mut over = |value: Option<u64>, limit: u64, what: &str| {
+        why.extend(
+            value.filter(|value| *value > limit).map(|value| format!("{what}: {value}, over {limit}")),
+        );
+    };
+    let Objective { rpo_ms, rto_ms, .. } = row.objective;
+    over(row.double_writer_ms, 0, "ms in which two regions took writes");
+    over(row.duplicate_writes, 0, "writes that are there twice");
+    if row.epochs == 0 {
+        over(row.lost_writes, 0, "writes lost without a move");
+    } else if row.epochs == 1 && row.switchover == Some(0) {
+        over(row.lost_writes, 0, "writes lost in a planned move");
     }
-    match row.lost_writes {
-        Some(0) => {}
-        Some(lost) if row.epochs == 0 => why.push(format!("{lost} writes were lost without a move")),
-        Some(lost) if row.epochs == 1 && row.switchover == Some(0) => {
-            why.push(format!("{lost} writes were lost in a planned move"));
-        }
-        Some(lost) if lost > rpo_writes => {
-            why.push(format!("{lost} writes were lost, over the objective's {rpo_writes}"));
-        }
-        Some(_) => {}
-        None => why.push("how many writes were lost is not known".to_owned()),
-    }
-    match row.duplicate_writes {
-        Some(0) => {}
-        Some(twice) => why.push(format!("{twice} writes are there twice")),
-        None => why.push("whether writes are there twice is not known".to_owned()),
-    }
+    over(row.rpo_ms, rpo_ms, "the RPO in ms");
+    over(row.rto_ms, rto_ms, "the RTO in ms");
     if row.recovered_ms.is_none() {
         why.push(format!("not ready again within {RECOVERED_WITHIN:?}"));
     }
-    if why.is_empty() { Verdict::Met } else { Verdict::Missed(why) }
+    why
+}
+
+/// What could not be seen; it is not green.
+fn unknowns(row: &Row) -> Vec<String> {
+    let mut why = Vec::new();
+    let mut say = |unknown: bool, text: &str| {
+        if unknown {
+            why.push(text.to_owned());
+        }
+    };
+    say(row.acknowledged < WRITES_MIN, "too few writes were acknowledged: the load was not there");
+    say(row.rto_ms.is_none(), "no end of the write pause was seen");
+    say(row.lost_writes.is_none(), "the writes could not be looked for");
+    say(row.duplicate_writes.is_none(), "whether writes are there twice is not known");
+    let sure = row.double_writer_ms.is_some() && row.double_writer_possible_ms == row.double_writer_ms;
+    say(!sure, "two regions may have taken writes at once");
+    why
 }
 
 /// What is done to a site.
@@ -312,7 +354,8 @@ pub fn line(row: &Row) -> String {
     let show = |v: Option<u64>| v.map_or("unknown".to_owned(), |v| v.to_string());
     let verdict = match &row.verdict {
         Verdict::Met => "met".to_owned(),
-        Verdict::Missed(why) => format!("MISSED: {}", why.join("; ")),
+        Verdict::Missed { why } => format!("MISSED: {}", why.join("; ")),
+        Verdict::Void { why } => format!("NOT KNOWN: {}", why.join("; ")),
     };
     format!(
         "{:<58} {:>6} {:>5} {:>6} {:>6} {:>7} {:>8} {:>9}  {verdict}",
@@ -357,42 +400,61 @@ mod tests {
 
     fn row() -> Row {
         Row {
+            version: VERSION,
+            drill: "torture",
             fault: "region-loss us-east-2".to_owned(),
             broken_at: 0,
             held_ms: 5_000,
             switchover: None,
-            active_before: "us-east-2".to_owned(),
-            active_after: "us-west-1".to_owned(),
+            from: "us-east-2".to_owned(),
+            to: "us-west-1".to_owned(),
             epochs: 1,
             recovered_ms: Some(9_000),
+            objective: Objective { rpo_ms: 5_000, rto_ms: 60_000, max_pause_ms: 5_000 },
             acknowledged: 1_000,
             lost_writes: Some(3),
+            lost: vec![7, 8, 9],
             errors: 400,
+            errors_by_kind: BTreeMap::from([("timeout".to_owned(), 400)]),
             duplicate_writes: Some(0),
             unknown_outcomes: 3,
             write_pause_ms: Some(4_000),
+            rto_ms: Some(4_000),
+            rpo_ms: Some(30),
             double_writer_ms: Some(0),
             double_writer_possible_ms: Some(0),
             verdict: Verdict::Met,
         }
     }
 
+    fn judged(change: fn(&mut Row)) -> Verdict {
+        let mut row = row();
+        change(&mut row);
+        judge(&row)
+    }
+
     #[test]
     fn the_judge_knows_what_a_fault_may_not_cost() {
-        let missed = |change: fn(&mut Row)| {
-            let mut row = row();
-            change(&mut row);
-            matches!(judge(&row, 500), Verdict::Missed(_))
-        };
-        assert!(!missed(|_| ()));
+        let missed = |change| matches!(judged(change), Verdict::Missed { .. });
+        assert!(judged(|_| ()).is_met());
         assert!(missed(|row| row.double_writer_ms = Some(1)));
-        assert!(missed(|row| row.double_writer_ms = None));
-        assert!(missed(|row| row.lost_writes = Some(501)));
-        assert!(missed(|row| row.lost_writes = None));
+        assert!(missed(|row| row.rpo_ms = Some(5_001)));
+        assert!(missed(|row| row.rto_ms = Some(60_001)));
         assert!(missed(|row| row.epochs = 0), "what is lost without a move is lost for no reason");
         assert!(missed(|row| row.recovered_ms = None));
         assert!(missed(|row| row.duplicate_writes = Some(1)));
         assert!(missed(|row| row.switchover = Some(0)), "a planned move loses nothing");
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_met() {
+        let void = |change| matches!(judged(change), Verdict::Void { .. });
+        assert!(void(|row| row.double_writer_ms = None));
+        assert!(void(|row| row.double_writer_possible_ms = Some(1)));
+        assert!(void(|row| row.lost_writes = None));
+        assert!(void(|row| row.duplicate_writes = None));
+        assert!(void(|row| row.rto_ms = None), "writes never came back");
+        assert!(void(|row| row.acknowledged = WRITES_MIN - 1), "a load that was not there shows nothing");
     }
 
     #[test]
