@@ -313,6 +313,9 @@ fn table(bench: &Bench) -> String {
     for (name, ratio) in &bench.ratios {
         let _ = writeln!(out, "{name}: {ratio:.1}");
     }
+    if bench.measured.contains_key("by_itself_loss_to_first_write") {
+        out.push_str(FORCED);
+    }
     if let Some(idle) = &bench.idle_keeper {
         let _ = writeln!(
             out,
@@ -333,6 +336,13 @@ fn table(bench: &Bench) -> String {
     );
     out
 }
+
+/// What each part of a move by itself is forced by.
+const FORCED: &str = "\
+of by_itself: 1 is detection and wait, forced by the tenure's length: nobody may claim before `claim_after` (3206 ms) has passed since
+the last renewal, of which up to a second is gone when the region is lost, and seeing it stand still takes 2 s of the same time; 2 is
+the store's majority; 3 PostgreSQL's promotion; 4 the load balancer's next check; 5 the names' time to live (1 s) and clients' retries
+";
 
 struct Me {
     exe: PathBuf,
