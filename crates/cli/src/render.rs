@@ -150,7 +150,11 @@ fn unknowns(out: &mut String, seen: &Observation) {
         ];
         list.extend(parts.iter().filter_map(|(part, why)| Some(format!("{region} {part}: {}", (*why)?))));
         if let Some(since) = r.lost_since {
-            list.push(format!("{region}: nothing of it has been seen since {since}"));
+            list.push(if since > seen.at {
+                format!("{region}: nothing of it is seen; its gate may be open until {since}")
+            } else {
+                format!("{region}: nothing of it has been seen since {since}")
+            });
         }
     }
     for (name, answers) in &seen.names {

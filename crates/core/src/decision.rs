@@ -17,6 +17,8 @@ use serde::Serialize;
 use crate::id::{OperationId, RegionName};
 use crate::manifest::{Automatic, Impaired, Mode};
 use crate::observation::LastMove;
+use crate::operation::{Course, Operation};
+use crate::plan::Kind;
 use crate::planner::{Assessment, Code, Finding};
 use crate::tenure::challenge::Sight;
 use crate::tenure::{Release, Tenure};
@@ -90,8 +92,52 @@ pub struct Open {
     pub id: OperationId,
     /// How long its controller has given no sign of life, as this keeper saw it.
     pub silent_for: Duration,
-    /// Whether it can still be taken back.
-    pub past_commit: bool,
+    /// How long the same controller has had it, as this keeper saw it.
+    pub led_for: Duration,
+    /// What it does.
+    pub kind: Kind,
+    /// How far it has come; none if its journal was not read.
+    pub stage: Option<Stage>,
+}
+
+/// How far an operation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It goes forward, and can be taken back.
+    Forward,
+    /// It is being taken back.
+    TurnedBack,
+    /// It is past its commit point.
+    PastCommit,
+}
+
+impl Stage {
+    /// Where an operation is.
+    #[must_use]
+    pub fn of(operation: &Operation) -> Self {
+        match operation.course {
+            Course::Aborting { .. } => Stage::TurnedBack,
+            Course::Forward | Course::Ended { .. } if operation.past_return().is_some() => Stage::PastCommit,
+            Course::Forward | Course::Ended { .. } => Stage::Forward,
+        }
+    }
+}
+
+impl Open {
+    /// Whether it can't end without a region that is lost, however well its controller is: then nobody waits for that
+    /// one, whose next append is fenced. An operation that turns back already is left to whoever does it, and one that
+    /// was just taken over to whoever did, so no two controllers take it from each other for ever.
+    fn is_in_vain(&self, tenure: &Tenure, patience: Duration) -> bool {
+        if tenure.by.as_ref() == Some(&self.id) {
+            return self.led_for >= patience;
+        }
+        match self.kind {
+            // The region that it leaves is the one that is lost.
+            Kind::Failover => false,
+            Kind::Switchover | Kind::Reinstate | Kind::Restore => self.stage == Some(Stage::Forward),
+        }
+    }
 }
 
 /// What to do.
@@ -123,6 +169,11 @@ pub enum Rest {
     AtWork(OperationId),
     /// A person decides.
     Manual,
+    /// The store does not say what a decision rests on.
+    StoreUnknown {
+        /// Why not.
+        why: String,
+    },
     /// The active region has let go, and the other one may take over.
     Released(Release),
     /// Users can't write in the active region and its keepers renew; the policy is to report that, or its gates were just
@@ -169,7 +220,10 @@ pub enum Act {
         why: String,
     },
     /// Renew again: nobody took over.
-    Keep,
+    Keep {
+        /// What is taken back.
+        release: Release,
+    },
 }
 
 /// Why something must not be done.
@@ -227,7 +281,7 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         let nobody = s.open.is_none_or(|open| open.silent_for >= EXECUTOR_SILENT + stagger(s));
         let keeps = release.for_a_while && waited && nobody;
         return if keeps {
-            Decision::Act(Act::Keep)
+            Decision::Act(Act::Keep { release: release.clone() })
         } else {
             Decision::Rest(Rest::Released(release.clone()))
         };
@@ -285,12 +339,13 @@ fn as_challenger(s: &Situation<'_>) -> Decision {
     let mut refusals = paused(s);
     refusals.extend(vantages(s));
     if let Some(open) = s.open {
-        if open.silent_for < EXECUTOR_SILENT + stagger(s) {
+        let patience = EXECUTOR_SILENT + stagger(s);
+        if open.silent_for < patience && !(refusals.is_empty() && open.is_in_vain(s.tenure, patience)) {
             return Decision::Rest(Rest::AtWork(open.id.clone()));
         }
         let act = if s.tenure.by.as_ref() == Some(&open.id) {
             Act::Abandon
-        } else if open.past_commit {
+        } else if open.stage == Some(Stage::PastCommit) {
             Act::Resume
         } else {
             Act::Abort

@@ -99,7 +99,8 @@ pub struct RegionObservation {
     pub pool: Observed<PoolObservation>,
     /// Its application instances.
     pub compute: Observed<ComputeObservation>,
-    /// Since when nothing at all of it has been seen; none while anything answers.
+    /// Since when nothing at all of it has been seen, or, where keepers hold its gate, from when on it acknowledges
+    /// nothing: ahead, while its last renewal may still be good. None while anything answers.
     pub lost_since: Option<Timestamp>,
 }
 

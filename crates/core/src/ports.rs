@@ -253,13 +253,38 @@ pub trait TenureStore: Send + Sync {
     ) -> Result<Option<Timestamp>, StoreError>;
 }
 
+/// What the places told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reports {
+    /// The newest report of each, by place.
+    pub heard: Vec<(Place, Report)>,
+    /// Those that can't be read, a newer bascule's or a damaged one, each in a sentence: the others count all the same.
+    pub unreadable: Vec<String>,
+}
+
+impl Reports {
+    /// Sort out what was found.
+    #[must_use]
+    pub fn of(found: impl IntoIterator<Item = Result<(Place, Report), StoreError>>) -> Self {
+        let mut reports = Self::default();
+        for report in found {
+            match report {
+                Ok(report) => reports.heard.push(report),
+                Err(error) => reports.unreadable.push(error.to_string()),
+            }
+        }
+        reports.heard.sort_by(|(a, _), (b, _)| a.cmp(b));
+        reports
+    }
+}
+
 /// What the places tell each other, and the operator's word to all of them.
 #[async_trait]
 pub trait ReportStore: Send + Sync {
     /// Put a place's newest report where the others find it, instead of the one before.
     async fn report(&self, place: &Place, report: &Report) -> Result<(), StoreError>;
-    /// The newest report of every place that ever made one.
-    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError>;
+    /// The newest report of every place that ever made one, as far as they can be read.
+    async fn reports(&self) -> Result<Reports, StoreError>;
     /// Whether an operator has forbidden moves by themselves.
     async fn pause(&self) -> Result<Option<Pause>, StoreError>;
     /// Forbid them, or allow them again.

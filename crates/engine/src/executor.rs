@@ -16,12 +16,13 @@ use bascule_core::operation::{self, Event, Operation, Outcome, Remedy, StepState
 use bascule_core::plan::Plan;
 use bascule_core::ports::{Entry, Grip, Header, StoreError};
 use bascule_core::time::Timestamp;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::lost::{self, NotLost};
 use crate::observer;
-use crate::perform::{self, Attempt, Setting};
+use crate::perform::{self, Attempt, Setting, Turning};
 use crate::world::World;
 
 /// Attempts at taking one step back before a person is asked.
@@ -33,6 +34,9 @@ const UNDO_BOUND_MIN_MS: u64 = 2_500;
 /// Before an append that was not answered is looked for and made again: a lock or a full queue is over
 /// within the first, a slow disk within the second, and both together are a twentieth of a usual hold.
 const APPEND_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
+
+/// Between two looks whether whoever started it asked for an end: nobody notices a tenth of a second.
+const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// Between two signs of life: a third of what others wait for one ([`bascule_core::decision::EXECUTOR_SILENT`]).
 const BEAT: Duration = Duration::from_secs(1);
@@ -214,19 +218,22 @@ async fn epoch_of(world: &World, id: &OperationId, base: Epoch) -> Result<Epoch,
     Ok(if committed { base.next() } else { base })
 }
 
-/// Says that this controller lives, for as long as it does.
+/// Says that this controller lives, for as long as it does, and hears first when another has taken over.
 struct Beat(AbortHandle);
 
 impl Beat {
-    fn start(world: &World, id: &OperationId, term: Term) -> Self {
+    fn start(world: &World, id: &OperationId, term: Term, relieved: watch::Sender<Option<String>>) -> Self {
         let (journals, id) = (world.journals.clone(), id.clone());
         let task = tokio::spawn(async move {
             loop {
                 sleep(BEAT).await;
                 match journals.beat(&id, term).await {
                     Ok(()) => {}
-                    // The next append says so to the executor itself, which then stops.
-                    Err(StoreError::Fenced(_)) => return,
+                    // A step in flight may have hours to wait before the next append would say so.
+                    Err(StoreError::Fenced(why)) => {
+                        relieved.send_replace(Some(why));
+                        return;
+                    }
                     Err(error) => tracing::warn!(operation = %id, %error, "beat not stored"),
                 }
             }
@@ -255,6 +262,10 @@ struct Run {
     inherited: BTreeMap<StepId, Timestamp>,
     /// Whether taking back gives up on a region of which nothing answers.
     waives_lost: bool,
+    /// Whether it is about to turn back: steps that only wait are told.
+    turning: watch::Sender<bool>,
+    /// Why this controller is not the one any more, as soon as that is known.
+    relieved: watch::Sender<Option<String>>,
 }
 
 type InFlight = JoinSet<(StepId, Attempt)>;
@@ -272,11 +283,25 @@ impl Run {
         let inherited = BTreeMap::new();
         // Where keepers watch, what a region missed is made up for when it returns.
         let waives_lost = !world.ttl.is_zero();
-        Self { world, id, grip, state, length, began, control, attempts, inherited, waives_lost }
+        let (turning, relieved) = (watch::Sender::new(false), watch::Sender::new(None));
+        Self {
+            world,
+            id,
+            grip,
+            state,
+            length,
+            began,
+            control,
+            attempts,
+            inherited,
+            waives_lost,
+            turning,
+            relieved,
+        }
     }
 
     async fn drive(&mut self) -> Result<Outcome, Error> {
-        let _beat = Beat::start(&self.world, &self.id, self.grip.term);
+        let _beat = Beat::start(&self.world, &self.id, self.grip.term, self.relieved.clone());
         let mut tasks = InFlight::new();
         let mut names: Vec<StepId> = Vec::new();
         let mut outcomes: Vec<Event> = Vec::new();
@@ -306,9 +331,11 @@ impl Run {
                         outcomes.extend(waived);
                         continue;
                     }
-                    let retry = self.trouble(&ahead, &ready).or_else(|| self.stopped(&ahead));
+                    let retry = self.stopped(&ahead).or_else(|| self.trouble(&ahead, &ready));
                     if let Some(Remedy::Abort { why }) = retry {
-                        // Let what is in flight finish: an abort must know what there is to take back.
+                        // Let what is in flight finish: an abort must know what there is to take back. What only waits
+                        // ends at once.
+                        self.turning.send_replace(true);
                         while !names.is_empty() {
                             outcomes.extend(self.collect(&mut tasks, &mut names).await?);
                         }
@@ -376,7 +403,8 @@ impl Run {
         let tries = self.attempts.entry(id.clone()).or_insert(0);
         let pause = if *tries == 0 { Duration::ZERO } else { retry_pause(*tries) };
         *tries += 1;
-        let setting = Setting::new(&self.world, &self.id, self.grip.term, &self.state, &step.action);
+        let mut setting = Setting::new(&self.world, &self.id, self.grip.term, &self.state, &step.action);
+        setting.turning = Turning::of(&self.turning);
         tasks.spawn(async move {
             sleep(pause).await;
             (step.id.clone(), perform::step(setting, step).await)
@@ -386,7 +414,7 @@ impl Run {
     /// The outcomes of at least one step that was in flight, and of all others that are in by now.
     async fn collect(&mut self, tasks: &mut InFlight, names: &mut Vec<StepId>) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
-        let mut next = tasks.join_next().await;
+        let mut next = self.next_in(tasks).await?;
         while let Some(joined) = next {
             match joined {
                 Ok((step, attempt)) => {
@@ -408,6 +436,30 @@ impl Run {
             self.grip.epoch = epoch_of(&self.world, &self.id, self.state.plan.base).await?;
         }
         Ok(events)
+    }
+
+    /// The next step that ends. Whoever asks for an end meanwhile is heard, and so is a controller that took over.
+    async fn next_in(
+        &self,
+        tasks: &mut InFlight,
+    ) -> Result<Option<Result<(StepId, Attempt), JoinError>>, Error> {
+        let mut relieved = self.relieved.subscribe();
+        let stop = async {
+            while self.stopped(&self.state).is_none() {
+                sleep(STOP_POLL).await;
+            }
+            self.turning.send_replace(true);
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            joined = tasks.join_next() => Ok(joined),
+            why = relieved.wait_for(Option::is_some) => {
+                let why = why.ok().and_then(|why| why.clone()).unwrap_or_default();
+                Err(StoreError::Fenced(why).into())
+            }
+            () = stop => Ok(None),
+        }
     }
 
     fn is_doubtful_commit(&self, event: &Event) -> bool {

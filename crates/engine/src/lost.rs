@@ -15,7 +15,7 @@ use bascule_core::tenure::timing::Timing;
 use tokio::time::{Instant, timeout};
 
 use crate::observer;
-use crate::perform::{self, Attempt, CONFIRM_WITHIN, Setting, WAITED_OUT_WITHIN};
+use crate::perform::{self, Attempt, CONFIRM_WITHIN, Setting, Turning, WAITED_OUT_WITHIN};
 use crate::world::World;
 
 /// Why a region is not taken to be lost, and what to do.
@@ -106,6 +106,7 @@ pub(crate) async fn prove(
         from: tenure.active.clone(),
         to: survivor.clone(),
         source: None,
+        turning: Turning::NEVER,
     };
     if world.ttl.is_zero() { dark(setting).await } else { still(setting, tenure).await }
 }

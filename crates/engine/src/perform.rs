@@ -14,6 +14,7 @@ use bascule_core::planner;
 use bascule_core::ports::{PortError, Record, StoreError};
 use bascule_core::position::Position;
 use bascule_core::tenure;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::observer;
@@ -84,6 +85,40 @@ pub(crate) struct Setting {
     pub to: RegionName,
     /// What an earlier step read, if this one needs it.
     pub source: Option<Evidence>,
+    /// Whether the operation is about to turn back.
+    pub turning: Turning,
+}
+
+/// Whether an operation is about to turn back: a wait that settles nothing then ends.
+#[derive(Clone)]
+pub(crate) struct Turning(Option<watch::Receiver<bool>>);
+
+impl Turning {
+    /// It is not, and nobody would say so: what takes back is not cut short.
+    pub(crate) const NEVER: Self = Self(None);
+
+    /// As the executor says.
+    pub(crate) fn of(sender: &watch::Sender<bool>) -> Self {
+        Self(Some(sender.subscribe()))
+    }
+
+    /// Sleep, unless it turns back: whatever was done before that is taken back.
+    async fn or_sleep(&self, wait: Duration) -> Result<(), Attempt> {
+        let turned = async {
+            let turns = match self.0.clone() {
+                Some(mut turning) => turning.wait_for(|turns| *turns).await.is_ok(),
+                None => false,
+            };
+            if !turns {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = sleep(wait) => Ok(()),
+            () = turned => Err(Attempt::Unknown("its wait was cut short: the operation turns back".to_owned())),
+        }
+    }
 }
 
 impl Setting {
@@ -123,6 +158,7 @@ impl Setting {
             from: state.plan.from.clone(),
             to: state.plan.to.clone(),
             source: source.and_then(|step| state.evidence(step)).cloned(),
+            turning: Turning::NEVER,
         }
     }
 
@@ -244,7 +280,7 @@ async fn set_ttl(setting: &Setting, name: &DnsName, ttl_s: u32, settle_ms: u64) 
     };
     let from = Record { address, ttl_s: seen.ttl_s };
     setting.world.names.replace(name, &from, &Record { address, ttl_s }).await?;
-    sleep(Duration::from_millis(settle_ms)).await;
+    setting.turning.or_sleep(Duration::from_millis(settle_ms)).await?;
     Ok(Evidence::note(format!("{name} may be kept for {ttl_s} s; older answers have run out")))
 }
 
@@ -352,8 +388,36 @@ async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Atte
         {
             return Ok(Evidence::note(format!("wrote, read back and removed a row, served by {served_by}")));
         }
+        if let Err(error) = open_again(setting, region).await {
+            tracing::debug!(%region, %error, "not opened again; tried at the next look");
+        }
         sleep(SLOW_POLL).await;
     }
+}
+
+/// A load balancer that was restarted since this operation opened it is closed, and a late call may have the pool hold. While
+/// the operation is open nobody else mends either, and it would wait for ever. The epoch is asked for before each
+/// call, as before any other to a gate.
+async fn open_again(setting: &Setting, region: &RegionName) -> Result<(), PortError> {
+    let Some(ports) = setting.world.regions.get(region) else { return Ok(()) };
+    let (gate, pool) = tokio::join!(ports.gate.observe(), ports.pool.observe());
+    let closed = gate.seen().is_some_and(|gate| gate.state == GateState::Closed);
+    let held = pool.seen().is_some_and(|pool| pool.held);
+    if !closed && !held {
+        return Ok(());
+    }
+    let tenure =
+        setting.world.tenures.tenure().await.map_err(|error| PortError::Refused(error.to_string()))?;
+    let own =
+        |tenure: &tenure::Tenure| tenure.by.as_ref() == Some(&setting.operation) && &tenure.active == region;
+    let Some(tenure) = tenure.filter(own) else { return Ok(()) };
+    if closed {
+        ports.gate.set(GateState::Local, tenure.epoch).await?;
+    }
+    if held {
+        ports.pool.release().await?;
+    }
+    Ok(())
 }
 
 /// Two vantages: this controller, which has looked once before it made the plan and looks again here,
@@ -410,7 +474,7 @@ async fn wait_out(
                  release` has it let go first"
             )));
         }
-        sleep((still - stood).min(WAIT_POLL)).await;
+        setting.turning.or_sleep((still - stood).min(WAIT_POLL)).await?;
     }
 }
 
@@ -441,6 +505,9 @@ async fn read_fork(setting: &Setting, region: &RegionName, at_most_ms: u64) -> R
     };
     let here = setting.region(region)?;
     let dark_since = world.tenures.sight(&setting.from, true, world.clock.now()).await?;
+    let never_stood_down =
+        here.database.observe().await.seen().is_some_and(|d| d.role == ClusterRole::Primary);
+    // Read before the standby is asked: what its answer takes only makes the loss look larger.
     let now = world.clock.now();
     let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(observer::gone_since(world, since)));
     // Whoever has waited its tenure out knows that it acknowledges nothing, however long it has looked dark.
@@ -448,8 +515,6 @@ async fn read_fork(setting: &Setting, region: &RegionName, at_most_ms: u64) -> R
     let waited = world.sight.saw(&tenure, mono).still_for(mono);
     let over_for = if world.ttl.is_zero() { Duration::ZERO } else { waited.saturating_sub(world.ttl) };
     let dark_for = dark_for.max(over_for);
-    let never_stood_down =
-        here.database.observe().await.seen().is_some_and(|d| d.role == ClusterRole::Primary);
     let (at, newest_age_ms) = if never_stood_down {
         // A session that was cut may still be told of a commit: not in the new epoch.
         let end = read_end(here).await?.position;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bascule_core::id::{OperationId, RegionName, Term};
 use bascule_core::ports::{
-    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, StoreError, TenureStore,
+    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, Reports, StoreError, TenureStore,
     TenureWatch,
 };
 use bascule_core::tenure::{self, Tenure};
@@ -201,7 +201,7 @@ impl ReportStore for FaultyStore {
         self.inner().report(place, report).await
     }
 
-    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError> {
+    async fn reports(&self) -> Result<Reports, StoreError> {
         self.inner().reports().await
     }
 

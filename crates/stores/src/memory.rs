@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bascule_core::id::{OperationId, RegionName, SiteName, Term};
 use bascule_core::ports::{
-    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, StoreError, TenureStore,
+    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, Reports, StoreError, TenureStore,
     TenureWatch,
 };
 use bascule_core::tenure::{self, Tenure};
@@ -185,9 +185,9 @@ impl ReportStore for MemoryStore {
         Ok(())
     }
 
-    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError> {
+    async fn reports(&self) -> Result<Reports, StoreError> {
         let state = self.state();
-        Ok(state.reports.iter().map(|(place, report)| (place.clone(), report.clone())).collect())
+        Ok(Reports::of(state.reports.iter().map(|(place, report)| Ok((place.clone(), report.clone())))))
     }
 
     async fn pause(&self) -> Result<Option<Pause>, StoreError> {

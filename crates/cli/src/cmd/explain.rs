@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bascule_core::decision::Vantage;
-use bascule_core::explain::{self, Explanation, Known, Readiness};
+use bascule_core::explain::{self, Explanation, Known, Readiness, Said};
 use bascule_core::manifest::Manifest;
 use bascule_core::observation::Observation;
 use bascule_core::ports::StoreError;
@@ -72,22 +72,27 @@ pub async fn look(world: &World, manifest: &Manifest) -> (Observation, Result<Ex
         (Err(error), _) | (_, Err(error)) => return (observation, Err(error.to_string())),
     };
     let pause = world.places.pause().await;
-    let explanation = explained(manifest, &observation, &before, &after, &pause);
+    let explanation = explained(manifest, &observation, [&before, &after], between, &pause);
     (observation, explanation)
 }
 
 fn explained(
     manifest: &Manifest,
     observation: &Observation,
-    before: &Stored,
-    after: &Stored,
+    [before, after]: [&Stored; 2],
+    between: Duration,
     pause: &Result<Option<Pause>, StoreError>,
 ) -> Result<Explanation, String> {
     let counts: BTreeMap<&Place, u64> = before.reports.iter().map(|(p, r)| (p, r.count)).collect();
     let active = observation.tenure.seen().map(|tenure| &tenure.active);
+    let fresh = |place: &Place, report: &Report| counts.get(place).is_none_or(|count| *count != report.count);
+    let said = after.reports.iter().filter(|(place, report)| fresh(place, report));
+    let said = said.filter_map(|(place, report)| {
+        Some(Said { place: place.to_string(), decision: report.decision.clone()? })
+    });
     let says = |(place, report): &(Place, Report)| Vantage {
         place: place.clone(),
-        fresh: counts.get(place).is_none_or(|count| *count != report.count),
+        fresh: fresh(place, report),
         writes: active.and_then(|active| report.regions.get(active)).map(|seen| seen.writes.clone()),
     };
     let why = pause.as_ref().err().map(ToString::to_string).unwrap_or_default();
@@ -96,11 +101,16 @@ fn explained(
         observation,
         places: &after.reports.iter().map(says).collect::<Vec<_>>(),
         renewed: manifest.automatic.as_ref().map(|_| before.renewals != after.renewals),
+        still_for: between,
+        said: &said.collect::<Vec<_>>(),
         pause: pause.as_ref().map(Option::as_ref).map_err(|_| why.as_str()),
     })
 }
 
 async fn stored(world: &World) -> Result<Stored, StoreError> {
     let (tenure, reports) = (world.tenures.tenure().await?, world.places.reports().await?);
-    Ok(Stored { renewals: tenure.map(|t| t.renewals), reports })
+    for why in &reports.unreadable {
+        tracing::warn!(why, "a report that can't be read; its place counts as silent");
+    }
+    Ok(Stored { renewals: tenure.map(|t| t.renewals), reports: reports.heard })
 }

@@ -41,11 +41,19 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
         let (active, epoch) = (&tenure.active, tenure.epoch);
         let other = site.manifest.other(active);
         if args.off {
-            world.tenures.advance(Event::Kept { epoch }).await?;
-            let was = tenure.released.map_or_else(
-                || "it had not let go".to_owned(),
-                |release| format!("{} had let it go: {}", release.by, release.why),
-            );
+            let Some(release) = tenure.released else {
+                print(&format!("{active} renews: it had not let go\n"));
+                return Ok(ExitCode::SUCCESS);
+            };
+            let was = format!("{} had let it go: {}", release.by, release.why);
+            let kept = world.tenures.advance(Event::Kept { epoch, release }).await?;
+            if let Some(newer) = kept.released {
+                let text = format!(
+                    "{} has let {active} go meanwhile: {}; `bascule release --off` takes that back",
+                    newer.by, newer.why
+                );
+                return Err(exit::Usage(text).into());
+            }
             print(&format!("{active} renews again ({was})\n"));
             return Ok(ExitCode::SUCCESS);
         }

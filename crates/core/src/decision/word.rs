@@ -36,6 +36,9 @@ impl fmt::Display for Rest {
                 write!(f, "the tenure stands still; its gate may be open for {left_ms} ms more")
             }
             Rest::AtWork(operation) => write!(f, "{operation} is under way"),
+            Rest::StoreUnknown { why } => {
+                write!(f, "nothing can be decided while the store does not say what is: {why}")
+            }
             Rest::Manual => f.write_str("a person decides (mode manual)"),
             Rest::Released(release) => {
                 write!(f, "{} let the region go at {}: {}", release.by, release.at, release.why)
@@ -64,7 +67,7 @@ impl fmt::Display for Act {
             Act::Reinstate => f.write_str("reinstate the other region: it is back"),
             Act::Restore => f.write_str("set gates and pools to what the tenure says"),
             Act::Release { why } => write!(f, "let the region go, for users can't write in it: {why}"),
-            Act::Keep => f.write_str("renew again: nobody took over"),
+            Act::Keep { .. } => f.write_str("renew again: nobody took over"),
         }
     }
 }

@@ -181,6 +181,7 @@ pub(super) fn check(r: &mut Reader, facts: &Facts) {
         r.error(ErrorCode::NoKeeper, &region.span(), message, "no keepers", help);
     }
     recovery(r, facts, *mode.get_ref());
+    loss(r, facts, *mode.get_ref());
 }
 
 fn endpoints(r: &mut Reader, count: usize, store: &super::store::StoreFact, mode: &Range<usize>) {
@@ -230,5 +231,31 @@ fn recovery(r: &mut Reader, facts: &Facts, mode: Mode) {
         ),
         "shorter than a failover",
         format!("write rto = \"{}\" or more, or a shorter automatic.ttl", show(enough)),
+    );
+}
+
+/// A recovery point within which no lost region is ever left. The newest write that the standby has is as old as a
+/// keeper's last probe, `renew`, and after its last renewal the region may have acknowledged writes for `ttl`. A limit in
+/// bytes (`max_data_loss`) bounds what is lost, and tells nobody how old it is.
+fn loss(r: &mut Reader, facts: &Facts, mode: Mode) {
+    let (Mode::Automatic, Some(ttl), Some(rpo)) = (mode, facts.automatic.ttl, &facts.rpo) else { return };
+    let needed = ttl + Timing::of(ttl).renew;
+    if *rpo.get_ref() >= needed {
+        return;
+    }
+    let enough = Duration::from_millis(u64::try_from(needed.as_millis()).unwrap_or(u64::MAX) + 999);
+    let enough = Duration::from_secs(enough.as_secs());
+    r.error(
+        ErrorCode::RpoBelowHold,
+        &rpo.span(),
+        format!(
+            "`objective.rpo` is {}, but a region may acknowledge writes for {} after its last renewal (ttl), and the \
+             standby's newest is up to {} ms older (a third of it): by itself no lost region would ever be left",
+            show(*rpo.get_ref()),
+            show(ttl),
+            Timing::of(ttl).renew.as_millis(),
+        ),
+        "shorter than a hold lasts",
+        format!("write rpo = \"{}\" or more, or a shorter automatic.ttl", show(enough)),
     );
 }

@@ -118,6 +118,8 @@ error_codes! {
     UnknownBucket = "BSC-M038", "replicated to no bucket of the other region";
     /// Two assets of the same name.
     DuplicateAsset = "BSC-M039", "two assets of the same name";
+    /// No loss of a region would ever be within the recovery point.
+    RpoBelowHold = "BSC-M040", "rpo is shorter than a hold lasts";
 }
 
 impl fmt::Display for ErrorCode {

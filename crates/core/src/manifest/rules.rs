@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub home: Option<Spanned<String>>,
     /// `objective.rto` and `objective.max_pause`.
     pub rto_and_pause: Option<(Spanned<Duration>, Duration)>,
+    /// `objective.rpo`.
+    pub rpo: Option<Spanned<Duration>>,
     pub front_door: Option<Spanned<HttpUrl>>,
     pub zone: Option<Spanned<DnsName>>,
     /// The heading of `[names]`.

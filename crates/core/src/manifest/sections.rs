@@ -239,6 +239,7 @@ fn objective<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Objective> {
         r.read_optional(&s, "backup_rpo", |r, f| value::duration(r, f, MIN_BACKUP_RPO, MAX_OBJECTIVE));
     let rto = r.read(&s, "rto", |r, f| value::duration(r, f, Duration::ZERO, MAX_OBJECTIVE));
     let pause = r.read(&s, "max_pause", |r, f| value::duration(r, f, MIN_PAUSE, MAX_PAUSE));
+    r.facts.rpo.clone_from(&rpo);
     r.facts.rto_and_pause = rto.clone().zip(pause.as_ref().map(|pause| *pause.get_ref()));
     Some(Objective {
         rpo: rpo?.into_inner(),

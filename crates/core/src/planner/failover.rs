@@ -228,6 +228,15 @@ pub fn loss_ms(newest_age_ms: u64, dark_for_ms: u64) -> u64 {
     }
 }
 
+/// [`loss_ms`] counted to the instant from which on the region acknowledges nothing, which may lie ahead: what it may
+/// still acknowledge is lost too.
+#[must_use]
+pub fn loss_until_ms(newest_age_ms: u64, looked: Timestamp, lost_since: Option<Timestamp>) -> u64 {
+    let dark_for = lost_since.map_or(0, |since| millis(looked.since(since)));
+    let open_for = lost_since.map_or(0, |since| millis(since.since(looked)));
+    loss_ms(newest_age_ms, dark_for).saturating_add(open_for)
+}
+
 /// Where keepers hold the gates, a primary that is still seen, although it is left, shows how little can be lost: the standby
 /// has all of its log, and what it may acknowledge after that look it acknowledges within a tenure's length.
 #[must_use]
@@ -236,10 +245,16 @@ pub fn seen_loss_ms(ttl: Duration, old: &DatabaseObservation, new: &DatabaseObse
     (roles && new.position?.covers(old.position?)).then(|| millis(ttl))
 }
 
-/// What may be lost when it is asked again, in milliseconds: two looks at the same loss differ by no more than clocks do.
+/// What may be lost when it is asked again, in milliseconds. By itself a site loses no more than its objective. A person
+/// has accepted what one look found, and two looks at the same loss differ by no more than clocks do; where nobody holds
+/// the gates there is only a person.
 fn allowed_ms(scene: &Scene<'_>) -> u64 {
-    let accepted = scene.request.accept_loss_ms.unwrap_or(0);
-    accepted.max(millis(scene.manifest.objective.rpo)).saturating_add(CLOCKS_APART_MS)
+    let rpo = millis(scene.manifest.objective.rpo);
+    match scene.request.accept_loss_ms.filter(|accepted| *accepted > rpo) {
+        Some(accepted) => accepted.saturating_add(CLOCKS_APART_MS),
+        None if scene.manifest.automatic.is_none() => rpo.saturating_add(CLOCKS_APART_MS),
+        None => rpo,
+    }
 }
 
 /// When the standby was asked for the age of its newest write: the whole look may have taken a second longer, for the region that
@@ -253,11 +268,10 @@ fn looked_at(scene: &Scene<'_>, to: &RegionName) -> Timestamp {
 
 fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_age_ms: Option<u64>) {
     let rpo = millis(scene.manifest.objective.rpo);
-    let dark_for = scene
-        .region(from)
-        .and_then(|r| r.lost_since)
-        .map_or(0, |since| millis(looked_at(scene, to).since(since)));
-    let told = newest_age_ms.map(|age| loss_ms(age, dark_for));
+    let (looked, lost) = (looked_at(scene, to), scene.region(from).and_then(|r| r.lost_since));
+    let dark_for = lost.map_or(0, |since| millis(looked.since(since)));
+    let open_for = lost.map_or(0, |since| millis(since.since(looked)));
+    let told = newest_age_ms.map(|age| loss_until_ms(age, looked, lost));
     let databases = [from, to].map(|region| scene.region(region).and_then(|r| r.database.seen()));
     let seen = match (&scene.manifest.automatic, databases) {
         (Some(policy), [Some(old), Some(new)]) => seen_loss_ms(policy.ttl, old, new),
@@ -271,8 +285,13 @@ fn check_loss(scene: &mut Scene<'_>, from: &RegionName, to: &RegionName, newest_
             Code::LossOverObjective,
             to,
             format!(
-                "writes of up to {loss} ms may be lost: its newest is {} ms old and {from} has been dark for {dark_for} ms; allowed are {allowed} ms",
-                newest_age_ms.unwrap_or(0)
+                "writes of up to {loss} ms may be lost: its newest is {} ms old and {from} {}; allowed are {allowed} ms",
+                newest_age_ms.unwrap_or(0),
+                if open_for > 0 {
+                    format!("may acknowledge more for {open_for} ms")
+                } else {
+                    format!("has been dark for {dark_for} ms")
+                }
             ),
             format!("accept it with --accept-data-loss {loss}ms, or bring {from} back"),
         ),

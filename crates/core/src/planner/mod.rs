@@ -10,7 +10,7 @@ mod reinstate;
 mod restore;
 mod switchover;
 
-pub use failover::{loss_ms, seen_loss_ms};
+pub use failover::{loss_ms, loss_until_ms, seen_loss_ms};
 pub use finding::{Code, Finding};
 
 use serde::Serialize;

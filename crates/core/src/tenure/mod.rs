@@ -85,6 +85,8 @@ pub enum Event {
     Kept {
         /// In this epoch.
         epoch: Epoch,
+        /// What is taken back. Another one that took its place meanwhile stays: a person's above all.
+        release: Release,
     },
     /// An operation moves the site.
     Committed {
@@ -184,11 +186,14 @@ pub fn next(current: Option<Tenure>, event: Event) -> Result<Tenure, Illegal> {
             Some(before) if !before.for_a_while || release.for_a_while => Ok(tenure),
             Some(_) | None => Ok(Tenure { released: Some(release), renewals: tenure.renewals + 1, ..tenure }),
         },
-        Event::Kept { epoch } if epoch == tenure.epoch => match tenure.released {
-            None => Ok(tenure),
-            Some(_) => Ok(Tenure { released: None, renewals: tenure.renewals + 1, ..tenure }),
-        },
-        Event::Settled { epoch } | Event::Released { epoch, .. } | Event::Kept { epoch } => {
+        Event::Kept { epoch, release } if epoch == tenure.epoch => {
+            if tenure.released.as_ref() == Some(&release) {
+                Ok(Tenure { released: None, renewals: tenure.renewals + 1, ..tenure })
+            } else {
+                Ok(tenure)
+            }
+        }
+        Event::Settled { epoch } | Event::Released { epoch, .. } | Event::Kept { epoch, .. } => {
             Err(Illegal::Stale { base: epoch, current: tenure.epoch })
         }
         Event::Committed { by, term: _, base, active, at, unrenewed } => {
@@ -314,16 +319,23 @@ mod tests {
         };
         assert_eq!(by_keeper(&released), released, "a keeper takes no person's word back");
         let lasting = next(Some(by_keeper(&once)), let_go(1)).unwrap();
-        assert_eq!((lasting.renewals, lasting.released), (3, Some(release.clone())), "a person's word lasts");
+        assert_eq!(
+            (lasting.renewals, lasting.released.as_ref()),
+            (3, Some(&release)),
+            "a person's word lasts"
+        );
         let renewal = next(Some(released.clone()), renewed(1, "east"));
         assert_eq!(renewal, Err(Illegal::Released(Box::new(released.clone()))));
         assert!(next(Some(released.clone()), claim(1)).is_err(), "seen before it let go");
         let claimed = next(Some(released.clone()), claim(2)).unwrap();
         assert_eq!((claimed.active.as_str(), claimed.released.as_ref()), ("west", None));
         assert!(matches!(next(Some(claimed), let_go(1)), Err(Illegal::Stale { .. })));
-        let kept = next(Some(released), Event::Kept { epoch: Epoch(1) }).unwrap();
+        let keep = |release: &Release| Event::Kept { epoch: Epoch(1), release: release.clone() };
+        let late = next(Some(lasting.clone()), keep(&keepers));
+        assert_eq!(late, Ok(lasting), "a keeper that read its own takes no person's back");
+        let kept = next(Some(released), keep(&release)).unwrap();
         assert_eq!((kept.renewals, kept.released.as_ref()), (3, None));
-        assert_eq!(next(Some(kept.clone()), Event::Kept { epoch: Epoch(1) }), Ok(kept.clone()));
+        assert_eq!(next(Some(kept.clone()), keep(&release)), Ok(kept.clone()));
         assert_eq!(next(Some(kept), renewed(1, "east")).unwrap().renewals, 4);
         assert_eq!(next(None, let_go(1)), Err(Illegal::NotFounded));
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use bascule_core::decision::{self, Act, Decision, Look, Open, Refusal, Rest, Situation, Vantage};
+use bascule_core::decision::{self, Act, Decision, Look, Open, Refusal, Rest, Situation, Stage, Vantage};
 use bascule_core::id::{Epoch, RegionName};
 use bascule_core::manifest::{Automatic, Impaired, MaxDataLoss, Mode};
 use bascule_core::observation::LastMove;
+use bascule_core::plan::Kind;
 use bascule_core::planner::{Assessment, Code, Finding};
 use bascule_core::tenure::challenge::Sight;
 use bascule_core::tenure::{Release, Tenure};
@@ -197,11 +198,47 @@ fn whoever_can_still_write_outvotes_everybody() {
     assert_eq!(old, Decision::Act(Act::FailOver), "what it could once says nothing of now");
 }
 
+fn switchover(silent_s: u64) -> Open {
+    let id = "switchover-1".parse().expect("valid");
+    let (silent_for, led_for) = (seconds(silent_s), seconds(silent_s));
+    Open { id, silent_for, led_for, kind: Kind::Switchover, stage: Some(Stage::Forward) }
+}
+
+#[test]
+fn a_live_controller_whose_operation_needs_the_lost_region_never_stands_in_the_way() {
+    let id = || "switchover-1".parse().expect("valid");
+    let live = |kind, stage| with(|s| s.open = Some(Open { kind, stage, ..switchover(0) }));
+    for kind in [Kind::Switchover, Kind::Reinstate, Kind::Restore] {
+        assert_eq!(live(kind, Some(Stage::Forward)), Decision::Act(Act::Abort(id())), "{kind:?}");
+        // Whoever takes it back already is let: two that took it from each other would never end.
+        for stage in [Some(Stage::TurnedBack), Some(Stage::PastCommit), None] {
+            assert_eq!(live(kind, stage), Decision::Rest(Rest::AtWork(id())), "{kind:?} {stage:?}");
+        }
+    }
+    let leaves = live(Kind::Failover, Some(Stage::Forward));
+    assert_eq!(leaves, Decision::Rest(Rest::AtWork(id())), "it does without the lost region");
+    let doubted = with(|s| {
+        s.open = Some(switchover(0));
+        s.vantages[0].writes = Some(Writes::Work);
+    });
+    assert_eq!(doubted, Decision::Rest(Rest::AtWork(id())), "only if the region is lost");
+    // It waits for what the region that it made active must do. Whoever has just taken it over abandons it.
+    let moved = |led_s| {
+        with(|s| {
+            let stage = Some(Stage::PastCommit);
+            s.open = Some(Open { led_for: seconds(led_s), stage, ..switchover(0) });
+            s.tenure.by = Some(id());
+        })
+    };
+    assert_eq!(moved(2), Decision::Rest(Rest::AtWork(id())));
+    assert_eq!(moved(3), Decision::Act(Act::Abandon(id())));
+}
+
 #[test]
 fn a_dead_controller_never_stands_in_the_way() {
     let open = |silent_s, past_commit| {
-        let id = "switchover-1".parse().expect("valid");
-        Some(Open { id, silent_for: seconds(silent_s), past_commit })
+        let stage = if past_commit { Stage::PastCommit } else { Stage::TurnedBack };
+        Some(Open { stage: Some(stage), ..switchover(silent_s) })
     };
     let id: bascule_core::id::OperationId = "switchover-1".parse().expect("valid");
     let at_work = Decision::Rest(Rest::AtWork(id.clone()));
@@ -311,8 +348,12 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     assert_eq!(refused(alone), ["BSC-P007"], "nobody could take over");
 }
 
+fn release(for_a_while: bool) -> Release {
+    Release { by: "ada".to_owned(), why: "ill".to_owned(), at: Timestamp(1), for_a_while }
+}
+
 fn taking_over(silent_s: u64) -> Open {
-    Open { id: "op".parse().expect("valid"), silent_for: seconds(silent_s), past_commit: false }
+    Open { id: "op".parse().expect("valid"), kind: Kind::Failover, ..switchover(silent_s) }
 }
 
 #[test]
@@ -320,19 +361,19 @@ fn a_region_that_let_go_waits_for_the_other_one_and_is_kept_if_nobody_comes() {
     let released = |for_a_while: bool, still_s: u64, change: fn(&mut Scene)| {
         with(|s| {
             (s.here, s.still_for) = (east(), seconds(still_s));
-            let (by, why) = ("ada".to_owned(), "ill".to_owned());
-            s.tenure.released = Some(Release { by, why, at: Timestamp(1), for_a_while });
+            s.tenure.released = Some(release(for_a_while));
             change(s);
         })
     };
     let rests = |decision| matches!(decision, Decision::Rest(Rest::Released(_)));
     assert!(rests(released(true, 29, |_| ())), "a takeover takes its time");
-    assert_eq!(released(true, 30, |_| ()), Decision::Act(Act::Keep));
+    let keep = Decision::Act(Act::Keep { release: release(true) });
+    assert_eq!(released(true, 30, |_| ()), keep);
     assert!(rests(released(true, 30, |s| s.rank = 1)), "the second keeper later");
     assert!(rests(released(false, 3_000, |_| ())), "what a person asked for, a person takes back");
     assert!(rests(released(true, 60, |s| s.open = Some(taking_over(0)))), "somebody takes over");
     let lost = released(true, 60, |s| s.open = Some(taking_over(60)));
-    assert_eq!(lost, Decision::Act(Act::Keep), "whoever began to take over is lost itself");
+    assert_eq!(lost, keep, "whoever began to take over is lost itself");
 }
 
 #[test]

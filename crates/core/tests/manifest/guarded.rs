@@ -157,7 +157,7 @@ fn a_login_in_an_endpoint_is_never_shown() {
     }
 }
 
-/// BSC-M027 to BSC-M034, and older codes in the new sections.
+/// BSC-M027 to BSC-M034, M040, and older codes in the new sections.
 pub const WRONG: &[Wrong] = &[
     Wrong {
         law: "a member of etcd has no port",
@@ -285,12 +285,21 @@ pub const WRONG: &[Wrong] = &[
     },
     Wrong {
         law: "the promise is shorter than the wait",
-        write: (r#"ttl = "3s""#, r#"ttl = "60s""#),
+        write: ("rto = \"60s\"\nmax_pause = \"5s\"", "rto = \"4s\"\nmax_pause = \"4s\""),
         code: "BSC-M033",
-        underlined: r#""60s""#,
-        message: "`objective.rto` is 1m, but by itself a site moves 60320 ms after a loss at the earliest (ttl 1m, \
+        underlined: r#""4s""#,
+        message: "`objective.rto` is 4s, but by itself a site moves 3206 ms after a loss at the earliest (ttl 3s, \
                   the clocks' drift and the gate's reaction), and a failover takes a second",
-        help: r#"write rto = "62s" or more, or a shorter automatic.ttl"#,
+        help: r#"write rto = "5s" or more, or a shorter automatic.ttl"#,
+    },
+    Wrong {
+        law: "no loss of a region is ever within the recovery point",
+        write: (r#"rpo = "5s""#, r#"rpo = "3s""#),
+        code: "BSC-M040",
+        underlined: r#""3s""#,
+        message: "`objective.rpo` is 3s, but a region may acknowledge writes for 3s after its last renewal (ttl), and the \
+                  standby's newest is up to 1000 ms older (a third of it): by itself no lost region would ever be left",
+        help: r#"write rpo = "4s" or more, or a shorter automatic.ttl"#,
     },
     Wrong {
         law: "a loss is written without a unit",

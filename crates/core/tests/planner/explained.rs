@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bascule_core::decision::Vantage;
-use bascule_core::explain::{self, Explanation, Known, Readiness};
+use bascule_core::explain::{self, Explanation, Known, Readiness, Said};
 use bascule_core::id::Epoch;
 use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
 use bascule_core::observation::{
@@ -20,6 +20,8 @@ struct Scene {
     places: Vec<Vantage>,
     renewed: Option<bool>,
     pause: Option<Pause>,
+    impaired: Impaired,
+    said: Vec<Said>,
 }
 
 fn vantage(place: Place, writes: Writes) -> Vantage {
@@ -34,6 +36,8 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
         places: [keeper, Place::Witness].map(|place| vantage(place, Writes::Work)).to_vec(),
         renewed: Some(true),
         pause: None,
+        impaired: Impaired::Report,
+        said: Vec::new(),
     };
     change(&mut scene);
     let automatic = scene.mode.map(|mode| Automatic {
@@ -41,7 +45,7 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
         ttl: Duration::from_secs(3),
         cool_down: Duration::from_secs(60),
         impaired_after: Duration::from_secs(10),
-        impaired: Impaired::Report,
+        impaired: scene.impaired,
         max_data_loss: MaxDataLoss::Unlimited,
     });
     let manifest = Manifest { automatic, ..manifest().clone() };
@@ -50,6 +54,8 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
         observation: &scene.observation,
         places: &scene.places,
         renewed: scene.renewed,
+        still_for: Duration::from_millis(1_500),
+        said: &scene.said,
         pause: Ok(scene.pause.as_ref()),
     };
     explain::explain(&known).expect("the tenure is known")
@@ -58,11 +64,15 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
 #[test]
 fn a_healthy_site_says_when_and_at_what_cost_it_would_move() {
     let ready = explain(|_| ());
-    assert_eq!((ready.readiness, ready.loss_ms), (Readiness::Ready, Some(40)));
+    assert_eq!(
+        (ready.readiness, ready.loss_ms),
+        (Readiness::Ready, Some(3_040)),
+        "its hold may last for 3 s"
+    );
     assert_eq!(
         ready.to_string(),
         "us-east-2 is active since 1970-01-01T00:00:00.000Z (epoch 1, since it was founded). If it were lost now \
-         us-west-1 would take over by itself, 3206 ms after the last renewal; writes of up to 40 ms might be lost."
+         us-west-1 would take over by itself, 3206 ms after the last renewal; writes of up to 3040 ms might be lost."
     );
 }
 
@@ -137,6 +147,75 @@ fn a_region_that_cannot_write_for_as_long_as_the_manifest_says_is_impaired() {
 }
 
 #[test]
+fn a_region_that_can_write_no_more_says_why_its_keepers_do_not_let_it_go() {
+    let own = Place::Keeper { region: east(), name: "us-east-2-keeper1".parse().expect("a name") };
+    let other = Place::Keeper { region: west(), name: "us-west-1-keeper1".parse().expect("a name") };
+    let ill = |change: fn(&mut Scene)| {
+        explain(|s| {
+            let fails = Writes::Fail { why: "no answer".to_owned(), for_ms: 11_000 };
+            s.impaired = Impaired::Release;
+            s.places = [own.clone(), other.clone(), Place::Witness]
+                .map(|place| vantage(place, fails.clone()))
+                .to_vec();
+            change(s);
+        })
+        .to_string()
+    };
+    let goes = ill(|_| ());
+    assert!(goes.contains("its keepers let it go for us-west-1, and 10 s after"), "{goes}");
+    let alone = ill(|s| s.places.truncate(2));
+    assert!(alone.contains("its keepers do not let it go (BSC-D005 "), "{alone}");
+}
+
+#[test]
+fn a_tenure_that_is_not_renewed_says_what_it_leads_to_and_what_the_keepers_say() {
+    let lost = |change: fn(&mut Scene)| {
+        explain(|s| {
+            s.renewed = Some(false);
+            for place in &mut s.places {
+                place.writes = Some(Writes::Fail { why: "no answer".to_owned(), for_ms: 900 });
+            }
+            change(s);
+        })
+        .to_string()
+    };
+    let moves = lost(|_| ());
+    let end = "Its tenure is not renewed: its gate is closed, or about to; unless it is renewed within 1706 ms the keepers \
+               of us-west-1 fail over: the active region is lost, and its gate is closed. If us-west-1 takes over \
+               writes of up to 1540 ms might be lost.";
+    assert!(moves.ends_with(end), "{moves}");
+    let refused = lost(|s| {
+        s.places[0].writes = Some(Writes::Work);
+        let decision = "nothing is done: BSC-D006".to_owned();
+        s.said = vec![Said { place: "us-west-1-keeper1".to_owned(), decision }];
+    });
+    assert!(refused.contains("; BSC-D006 us-west-1-keeper1 can still write"), "{refused}");
+    assert!(refused.ends_with("\nus-west-1-keeper1 says: nothing is done: BSC-D006"), "{refused}");
+    let late = lost(|s| {
+        let west = s.observation.regions.get_mut(&west()).expect("it is there");
+        if let Observed::Seen { value, .. } = &mut west.database {
+            value.newest_replayed_age_ms = Some(600_000);
+        }
+        s.observation.regions.get_mut(&east()).expect("it is there").database = unseen();
+    });
+    assert!(late.contains("BSC-P014"), "{late}");
+}
+
+#[test]
+fn what_a_hold_may_still_acknowledge_counts_against_the_objective() {
+    let aged = |age_ms: u64| {
+        explain(|s| {
+            let west = s.observation.regions.get_mut(&west()).expect("it is there");
+            if let Observed::Seen { value, .. } = &mut west.database {
+                value.newest_replayed_age_ms = Some(age_ms);
+            }
+        })
+    };
+    assert_eq!(aged(2_000).readiness, Readiness::Ready);
+    assert_eq!(aged(2_001).readiness, Readiness::TargetOverLagLimit, "5 s may be lost, of which 3 are ahead");
+}
+
+#[test]
 fn where_a_person_decides_it_says_what_to_type() {
     for mode in [None, Some(Mode::Manual)] {
         let explained = explain(|s| (s.mode, s.renewed) = (mode, None));
@@ -151,7 +230,15 @@ fn what_is_not_known_is_not_explained_away() {
     let manifest = manifest();
     let mut observation = healthy();
     observation.tenure = unseen();
-    let known = Known { manifest, observation: &observation, places: &[], renewed: None, pause: Ok(None) };
+    let known = Known {
+        manifest,
+        observation: &observation,
+        places: &[],
+        renewed: None,
+        still_for: Duration::ZERO,
+        said: &[],
+        pause: Ok(None),
+    };
     assert_eq!(explain::explain(&known), Err("no answer within 1000 ms".to_owned()));
 }
 

@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Vantage};
-use bascule_core::id::{Epoch, OperationId, RegionName};
+use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Stage, Vantage};
+use bascule_core::id::{Epoch, OperationId, RegionName, Term};
 use bascule_core::manifest::{Impaired, Mode};
 use bascule_core::observation::{ClusterRole, GateState, LastMove, Observation};
 use bascule_core::operation::{Operation, Outcome};
 use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
-use bascule_core::ports::{OpenOperation, StoreError};
+use bascule_core::ports::{OpenOperation, Reports, StoreError};
 use bascule_core::tenure::{self, Release, Tenure};
 use bascule_core::time::{Mono, Timestamp};
 use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
@@ -40,8 +40,10 @@ const TROUBLE_MAX: Duration = Duration::from_secs(60);
 struct Memory {
     freshness: BTreeMap<Place, Freshness>,
     reports: Vec<(Place, Report)>,
-    /// The open operation's last sign of life, and since when.
-    beat: Option<(OperationId, u64, u64, Mono)>,
+    /// What was said of reports that can't be read.
+    unreadable: Vec<String>,
+    /// The open operation, as it was first seen and last lived.
+    seen_open: Option<SeenOpen>,
     told: Option<Mono>,
     settling: Option<Mono>,
     restoring: Option<Mono>,
@@ -50,6 +52,17 @@ struct Memory {
     /// Since when it knows that the other region follows, and in which epoch.
     settled: Option<(Epoch, Mono)>,
     trouble: Option<(Mono, Duration)>,
+}
+
+/// An open operation under one controller.
+struct SeenOpen {
+    id: OperationId,
+    term: Term,
+    /// Since when this controller has it.
+    led: Mono,
+    beats: u64,
+    /// Since when it has not said that it lives.
+    silent: Mono,
 }
 
 impl Keeper {
@@ -84,7 +97,7 @@ impl Keeper {
         // While suspicious it looks oftener than it tells.
         if memory.told.is_none_or(|told| now.since(told) >= renew.saturating_sub(SUSPICIOUS)) {
             memory.told = Some(now);
-            self.probe(&tenure.active).await;
+            self.probe(tenure).await;
             self.tell(tenure).await;
             self.listen(memory).await;
         }
@@ -96,7 +109,8 @@ impl Keeper {
     }
 
     /// Write through the active region's front door.
-    async fn probe(&self, active: &RegionName) {
+    async fn probe(&self, tenure: &Tenure) {
+        let active = &tenure.active;
         let bound = self.policy.timing().renew;
         let answer = match timeout(bound, self.probe.write_at(active)).await {
             Ok(answer) => answer,
@@ -114,6 +128,10 @@ impl Keeper {
             }
         };
         let fails = probed.failing_since.is_some();
+        if self.state.tenure().is_some_and(|newest| newest.epoch != tenure.epoch) {
+            // The site has moved meanwhile: it says nothing of the region that is active now.
+            return;
+        }
         self.state.set_probed(Some(probed));
         if fails && !self.is_in(active) && self.stands_still() {
             // How much may be lost is counted from when the region was first seen dark. One that renews lives.
@@ -147,14 +165,18 @@ impl Keeper {
 
     async fn listen(&self, memory: &mut Memory) {
         match self.world.places.reports().await {
-            Ok(reports) => {
+            Ok(Reports { heard, unreadable }) => {
                 let now = self.world.clock.mono();
-                for (place, report) in &reports {
+                for (place, report) in &heard {
                     let freshness = memory.freshness.get(place).copied();
                     let next = freshness.map_or_else(|| Freshness::first(report), |f| f.saw(report, now));
                     memory.freshness.insert(place.clone(), next);
                 }
-                memory.reports = reports;
+                memory.reports = heard;
+                if memory.unreadable != unreadable {
+                    tracing::warn!(?unreadable, "reports that can't be read; their places count as silent");
+                    memory.unreadable = unreadable;
+                }
             }
             // What was heard before grows old by itself.
             Err(error) => tracing::debug!(%error, "reports not read"),
@@ -185,7 +207,10 @@ impl Keeper {
             self.say(&Decision::Rest(decision::Rest::Renewed));
             return;
         }
-        let Ok(open) = self.open(memory).await else { return };
+        let open = match self.open(memory).await {
+            Ok(open) => open,
+            Err(error) => return self.say_unknown(&error),
+        };
         let pause = self.world.places.pause().await.map_err(|error| error.to_string());
         let vantages = self.vantages(memory, &tenure.active);
         // One that is younger than a renewal is as good as another.
@@ -198,7 +223,10 @@ impl Keeper {
         let unfinished = matches!(last_move, Some(LastMove::Unfinished { .. }));
         // While the other region is not whole its gate is left alone, unless users are not served.
         let fails = self.state.probed().is_some_and(|probed| probed.failing_since.is_some());
-        let Ok(restored) = self.restored(holder).await else { return };
+        let restored = match self.restored(holder).await {
+            Ok(restored) => restored,
+            Err(error) => return self.say_unknown(&error),
+        };
         let restore_due = holder && (tenure.settled || unfinished || fails) && self.restore_is_due(memory);
         loop {
             let now = self.world.clock.mono();
@@ -285,9 +313,7 @@ impl Keeper {
         };
         let failing_ms = millis(self.world.clock.mono().since(since));
         let since = Timestamp(self.world.clock.now().0.saturating_sub(failing_ms));
-        observer::restored(&self.world, since).await.inspect_err(|error| {
-            tracing::debug!(%error, "whether gates were set anew is not known");
-        })
+        observer::restored(&self.world, since).await
     }
 
     /// Journals are read only while the last move is not settled, so seldom.
@@ -311,42 +337,41 @@ impl Keeper {
         // What changes from look to look by its numbers alone is said once.
         let numberless = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
         if last.is_none_or(|last| numberless(&last) != numberless(&word)) {
-            tracing::info!(decision = word, "decided");
+            if matches!(decision, Decision::Rest(decision::Rest::StoreUnknown { .. })) {
+                tracing::warn!(decision = word, "decided");
+            } else {
+                tracing::info!(decision = word, "decided");
+            }
         }
+    }
+
+    /// What has to be known of the store for any decision is not.
+    fn say_unknown(&self, error: &StoreError) {
+        self.say(&Decision::Rest(decision::Rest::StoreUnknown { why: error.to_string() }));
     }
 
     /// The open operation, and for how long its controller has been silent.
     async fn open(&self, memory: &mut Memory) -> Result<Option<Open>, StoreError> {
-        let open = match self.world.journals.open().await {
-            Ok(open) => open,
-            Err(error) => {
-                tracing::debug!(%error, "whether an operation is open is not known");
-                return Err(error);
-            }
-        };
+        let open = self.world.journals.open().await?;
         let now = self.world.clock.mono();
         let Some(OpenOperation { header, term, beats }) = open else {
-            memory.beat = None;
+            memory.seen_open = None;
             return Ok(None);
         };
-        let since = match &memory.beat {
-            Some((id, seen_term, seen_beats, since))
-                if id == &header.id && *seen_term == term.0 && *seen_beats == beats =>
-            {
-                *since
-            }
-            Some(_) | None => now,
-        };
-        memory.beat = Some((header.id.clone(), term.0, beats, since));
-        let silent_for = now.since(since);
-        let past_commit = if silent_for < decision::EXECUTOR_SILENT {
-            false
+        let same = memory.seen_open.take().filter(|seen| seen.id == header.id && seen.term == term);
+        let led = same.as_ref().map_or(now, |seen| seen.led);
+        let silent = same.filter(|seen| seen.beats == beats).map_or(now, |seen| seen.silent);
+        memory.seen_open = Some(SeenOpen { id: header.id.clone(), term, led, beats, silent });
+        let (silent_for, led_for) = (now.since(silent), now.since(led));
+        // Read only when it may have to be taken over.
+        let stage = if silent_for < decision::EXECUTOR_SILENT && !self.stands_still() {
+            None
         } else {
             let journal = self.world.journals.read(&header.id).await?;
             let events = journal.entries.iter().map(|entry| &entry.event);
-            Operation::replay(journal.header.plan, events).is_ok_and(|state| state.past_return().is_some())
+            Operation::replay(journal.header.plan, events).ok().map(|state| Stage::of(&state))
         };
-        Ok(Some(Open { id: header.id, silent_for, past_commit }))
+        Ok(Some(Open { id: header.id, silent_for, led_for, kind: header.plan.kind, stage }))
     }
 
     async fn assess(&self, kind: Kind, to: &RegionName) -> (Observation, Assessment) {
@@ -358,15 +383,15 @@ impl Keeper {
     }
 
     /// A region may acknowledge writes until `ttl` after its last renewal, and not after it, however it looked to whoever was
-    /// cut off from it: what may be lost is counted from there.
+    /// cut off from it: what may be lost is counted to there, also while that is ahead. So it is the same whenever it is
+    /// asked within one wait.
     fn lost_since_its_hold_ended(&self, observation: &mut Observation) {
         let Some(tenure) = self.state.tenure() else { return };
         let now = self.world.clock.mono();
         let still = self.world.sight.saw(&tenure, now).still_for(now);
-        let over_for = still.saturating_sub(self.policy.ttl);
         if let Some(region) = observation.regions.get_mut(&tenure.active) {
-            let ended = Timestamp(self.world.clock.now().0.saturating_sub(millis(over_for)));
-            region.lost_since = (!over_for.is_zero()).then_some(ended);
+            let renewed_ms = self.world.clock.now().0.saturating_sub(millis(still));
+            region.lost_since = Some(Timestamp(renewed_ms.saturating_add(millis(self.policy.ttl))));
         }
     }
 
@@ -408,7 +433,9 @@ impl Keeper {
                 let release = Release { by, why: why.clone(), at, for_a_while: true };
                 return self.advance(tenure::Event::Released { epoch, release }).await;
             }
-            Act::Keep => return self.advance(tenure::Event::Kept { epoch }).await,
+            Act::Keep { release } => {
+                return self.advance(tenure::Event::Kept { epoch, release: release.clone() }).await;
+            }
         };
         match ended {
             Ok(outcome) => {
@@ -419,8 +446,14 @@ impl Keeper {
                 memory.trouble = aborted.then(|| (self.world.clock.mono().plus(pause), pause));
             }
             // Another keeper, or a person, was first.
-            Err(executor::Error::Store(error @ (StoreError::Busy(_) | StoreError::Fenced(_)))) => {
+            Err(executor::Error::Store(error @ StoreError::Busy(_))) => {
                 tracing::info!(%error, %act, "left to another controller");
+            }
+            // Whoever relieved it gets time to say in the journal what it is about: the two do not take turns.
+            Err(executor::Error::Store(error @ StoreError::Fenced(_))) => {
+                tracing::info!(%error, %act, "left to another controller");
+                let pause = self.policy.timing().renew * (1 + self.rank);
+                memory.trouble = Some((self.world.clock.mono().plus(pause), TROUBLE_MIN));
             }
             Err(error) => {
                 let pause = memory.trouble.map_or(TROUBLE_MIN, |(_, last)| (last * 2).min(TROUBLE_MAX));

@@ -145,6 +145,8 @@ impl Keeper {
         }
         if before.is_none_or(|before| before.epoch != tenure.epoch) {
             tracing::info!(epoch = %tenure.epoch, active = %tenure.active, "tenure");
+            // What was found of the region that was left says nothing of this one.
+            self.state.set_probed(None);
             self.renew_now.notify_one();
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bascule_core::id::{OperationId, RegionName, Term};
 use bascule_core::ports::{
-    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, StoreError, TenureStore,
+    Entry, Grip, Header, Journal, JournalStore, OpenOperation, ReportStore, Reports, StoreError, TenureStore,
     TenureWatch,
 };
 use bascule_core::tenure::{self, Tenure};
@@ -209,7 +209,7 @@ impl ReportStore for PlacedStore {
         .await
     }
 
-    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError> {
+    async fn reports(&self) -> Result<Reports, StoreError> {
         self.ask(|store| Box::pin(async move { store.reports().await })).await
     }
 

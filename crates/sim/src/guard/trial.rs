@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{Impaired, Manifest};
-use bascule_core::observation::GateState;
 use bascule_core::plan::Kind;
 use bascule_core::ports::{JournalStore as _, TenureStore as _};
 use bascule_core::tenure::{Event, Release};
 use bascule_core::time::Timestamp;
 use bascule_core::vantage::Place;
+use bascule_engine::crash::CrashPoint;
 use bascule_engine::keeper::{Keeper, Settings};
 use bascule_engine::world::{SharedSight, World};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::store::PlacedStore;
 use super::{Clocks, FakeProbe, Guard, PLACES, Process, WITNESS};
@@ -24,6 +24,7 @@ use crate::fault::Faults;
 use crate::model::table::automatic;
 use crate::rng::Rng;
 use crate::site::{MANIFEST, Site, world};
+use crate::store::FaultyStore;
 
 /// Two keepers in each region, and the witness' prober.
 const PROCESSES: usize = 5;
@@ -67,7 +68,7 @@ impl Played {
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     /// A region's machines stop, and come back.
     Lose(usize),
     /// They all sleep, and wake.
@@ -173,7 +174,7 @@ fn trouble(rng: &mut Rng) -> Trouble {
     }
 }
 
-struct Stage {
+pub(super) struct Stage {
     site: Site,
     manifest: Arc<Manifest>,
     regions: [RegionName; 2],
@@ -183,7 +184,13 @@ struct Stage {
 
 impl Stage {
     async fn new(seed: u64, rng: &mut Rng) -> Self {
+        Self::with(seed, rng, |_| ()).await
+    }
+
+    /// A stage whose manifest was changed.
+    pub(super) async fn with(seed: u64, rng: &mut Rng, change: impl FnOnce(&mut Manifest)) -> Self {
         let mut manifest = Manifest::parse(MANIFEST).expect("the built-in manifest is right");
+        change(&mut manifest);
         let mut policy = automatic();
         policy.cool_down = Duration::from_secs(COOL_DOWN_S);
         if lets_go(seed) {
@@ -290,7 +297,7 @@ impl Stage {
         }
     }
 
-    fn begin(&mut self, trouble: Trouble, rng: &mut Rng) {
+    pub(super) fn begin(&mut self, trouble: Trouble, rng: &mut Rng) {
         let sim = self.site.sim.clone();
         match trouble {
             Trouble::Lose(place) => {
@@ -332,7 +339,12 @@ impl Stage {
                 let lag_ms = 100 + rng.below(9_000);
                 sim.with(|s| s.lag_ms = lag_ms);
             }
-            Trouble::Switchover => self.person(rng),
+            Trouble::Switchover => {
+                let when = if rng.chance(500) { "before" } else { "after" };
+                let crash =
+                    rng.chance(600).then(|| format!("{when}={}", 1 + rng.below(25)).parse().ok()).flatten();
+                self.person(crash);
+            }
             Trouble::Ill(place) => self.ill(place, true),
             Trouble::LetGo => self.let_go(true),
         }
@@ -386,7 +398,11 @@ impl Stage {
                         at,
                         for_a_while: false,
                     };
-                    let event = if on { Event::Released { epoch, release } } else { Event::Kept { epoch } };
+                    let event = match tenure.released {
+                        _ if on => Event::Released { epoch, release },
+                        Some(release) => Event::Kept { epoch, release },
+                        None => return sim.say("a person: nothing was let go"),
+                    };
                     match store.advance(event).await {
                         Ok(tenure) => {
                             return sim.say(format!("a person: let go = {}", tenure.released.is_some()));
@@ -416,9 +432,7 @@ impl Stage {
     }
 
     /// A person asks for a switchover, and may be gone at any journal write.
-    fn person(&mut self, rng: &mut Rng) {
-        let when = if rng.chance(500) { "before" } else { "after" };
-        let crash = rng.chance(600).then(|| format!("{when}={}", 1 + rng.below(25)).parse().ok()).flatten();
+    pub(super) fn person(&mut self, crash: Option<CrashPoint>) {
         let site = Site {
             manifest: (*self.manifest).clone(),
             sim: self.site.sim.clone(),
@@ -436,6 +450,34 @@ impl Stage {
             };
             drive::run(&site, &id, Command::Apply(Box::new(plan)), crash).await
         }));
+    }
+
+    /// How the last person's switchover came out, if it does within a time.
+    pub(super) async fn person_ended(&mut self, within: Duration) -> Option<Run> {
+        timeout(within, self.people.pop()?).await.ok()?.ok()
+    }
+
+    /// How long it takes until a region serves its own users, in virtual milliseconds.
+    pub(super) async fn until_served(&self, place: usize, within: Duration) -> Option<u64> {
+        let began = Instant::now();
+        let region = &self.regions[place];
+        while self.site.sim.with(|s| s.attempt(region).as_ref() != Some(region)) {
+            if began.elapsed() >= within {
+                return None;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        u64::try_from(began.elapsed().as_millis()).ok()
+    }
+
+    /// What the keepers share.
+    pub(super) fn store(&self) -> &FaultyStore {
+        &self.site.store
+    }
+
+    /// The region of a place.
+    pub(super) fn region(&self, place: usize) -> &RegionName {
+        &self.regions[place]
     }
 
     /// Everything but one region is mended, and that one stays lost: its users' site must be served by the other one,
@@ -456,7 +498,6 @@ impl Stage {
                 self.mend(Trouble::Lose(lost));
                 return None;
             }
-            self.person_opens().await;
             self.person_fails_over(&left).await;
             sleep(Duration::from_millis(1_000)).await;
         }
@@ -481,8 +522,7 @@ impl Stage {
         drive::run(&self.site, &id, Command::Apply(Box::new(plan)), None).await;
     }
 
-    /// All that was wrong is mended; the site must become whole without a person, but for what a restarted
-    /// load balancer or a late `hold` leaves: maps that do not say what the tenure says, and held pools.
+    /// All that was wrong is mended; the site must become whole without a person.
     async fn heal_and_judge(&mut self) -> Option<String> {
         for place in 0..2 {
             let lost = self.site.sim.with(|s| !s.regions[&self.regions[place]].alive);
@@ -502,37 +542,8 @@ impl Stage {
             if left_ms == 0 {
                 return wrong;
             }
-            self.person_opens().await;
             left_ms -= 1_000;
             sleep(Duration::from_millis(1_000)).await;
-        }
-    }
-
-    async fn person_opens(&self) {
-        let Ok(Some(tenure)) = self.site.store.tenure().await else { return };
-        // Past its commit an operation may wait for what only a person does.
-        let open = self.site.store.open().await.ok().flatten();
-        if open.is_some_and(|open| tenure.by != Some(open.header.id)) {
-            return;
-        }
-        for region in &self.regions {
-            let (closed, primary, held) = self.site.sim.with(|s| {
-                let found = s.region(region);
-                (found.gate == GateState::Closed, found.log.is_primary(), found.held)
-            });
-            if held {
-                self.site.sim.say(format!("a person lets the users of {region} go on"));
-                let _ = self.site.world.regions[region].pool.release().await;
-            }
-            let active = *region == tenure.active;
-            let gate = &self.site.world.regions[region].gate;
-            if closed && active && primary {
-                self.site.sim.say(format!("a person opens {region}"));
-                let _ = gate.set(GateState::Local, tenure.epoch).await;
-            } else if closed && !active && !primary {
-                self.site.sim.say(format!("a person lets {region} pass on"));
-                let _ = gate.set(GateState::Remote, tenure.epoch).await;
-            }
         }
     }
 

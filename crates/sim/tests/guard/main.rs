@@ -3,7 +3,9 @@
 //! understood.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use bascule_sim::guard::scenes;
 use bascule_sim::guard::trial::{Played, play};
 
 /// Seeds of a test run: `make test` builds this crate with optimisation, in which these take two minutes;
@@ -74,4 +76,33 @@ fn regions_are_let_go_in_some_seeds() {
         by_people += ends(&played, "let go by a person");
     }
     assert!(by_keepers > 5 && by_people > 5, "{by_keepers} by keepers, {by_people} by people");
+}
+
+/// A person's switchover waits out answers that live for half a minute, or for a day; the region that it leaves is lost
+/// meanwhile, and its controller lives on elsewhere.
+#[test]
+fn a_live_controller_before_its_commit_delays_no_failover() {
+    for ttl_s in [30, 86_400] {
+        let (ttl, move_ttl) = (Duration::from_secs(ttl_s), Duration::from_secs(1));
+        let found = scenes::region_lost_during_a_switchover(ttl, move_ttl, Duration::from_secs(100_000));
+        assert!(found.fenced, "ttl {ttl_s} s: {found:?}");
+        assert!(found.served_after_ms.is_some_and(|ms| ms < 8_000), "ttl {ttl_s} s: {found:?}");
+    }
+}
+
+/// The new region could never write. How long it failed does not begin with the old one's failing.
+#[test]
+fn how_long_a_region_fails_is_counted_from_the_move_to_it() {
+    let told_ms = scenes::failing_told_after_a_move();
+    assert!(told_ms <= 2_000, "{told_ms} ms, within 2 s of the move");
+}
+
+/// Found here, once no person opened what the keepers left closed: the new region's load balancer was restarted after a
+/// failover had opened it, and the operation waited for its own proof of a write for ever.
+#[test]
+fn an_operation_opens_again_what_was_restarted_before_its_end() {
+    for seed in [4_385, 7_893, 8_037] {
+        let played = play(seed);
+        assert!(played.wrong.is_none(), "{}", played.told(seed));
+    }
 }

@@ -106,9 +106,19 @@ fn a_person_who_asks_it_to_stop_before_the_commit_gets_all_as_it_was() {
             let ask = async {
                 sleep_ms(after_ms).await;
                 stop.store(true, Ordering::SeqCst);
+                tokio::time::Instant::now()
             };
-            let (run, ()) = tokio::join!(apply, ask);
+            let ends = async { (apply.await, tokio::time::Instant::now()) };
+            let ((run, ended), asked) = tokio::join!(ends, ask);
             assert!(matches!(run, Run::Ended(_)), "{run:?}");
+            if run.aborted() {
+                // Not after the names' old answers have run out, which takes five seconds and settles nothing any more.
+                let took = ended - asked;
+                assert!(
+                    took < std::time::Duration::from_secs(1),
+                    "asked after {after_ms} ms, it took {took:?}"
+                );
+            }
             trial.check(&run, &format!("asked to stop after {after_ms} ms")).await;
             assert!(writes_flow(&trial.site).await);
         });

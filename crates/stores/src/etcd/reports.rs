@@ -1,7 +1,7 @@
 //! Reports and the pause.
 
 use async_trait::async_trait;
-use bascule_core::ports::{ReportStore, StoreError};
+use bascule_core::ports::{ReportStore, Reports, StoreError};
 use bascule_core::vantage::{Pause, Place, Report};
 use etcd_client::GetOptions;
 
@@ -26,16 +26,13 @@ impl ReportStore for EtcdStore {
             .await
     }
 
-    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError> {
+    async fn reports(&self) -> Result<Reports, StoreError> {
         let options = GetOptions::new().with_prefix().with_limit(MAX_PLACES);
         let (found, _) = self.cluster.range(&self.keys.reports(), options, &[]).await?;
-        let mut reports = Vec::with_capacity(found.len());
-        for slot in &found {
+        Ok(Reports::of(found.iter().map(|slot| {
             let placed: PlacedReport = read(&slot.key, slot.value.as_deref().unwrap_or_default())?;
-            reports.push((placed.place, placed.report));
-        }
-        reports.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(reports)
+            Ok((placed.place, placed.report))
+        })))
     }
 
     async fn pause(&self) -> Result<Option<Pause>, StoreError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bascule_core::ports::{ReportStore, StoreError, TenureStore as _, TenureWatch};
+use bascule_core::ports::{ReportStore, Reports, StoreError, TenureStore as _, TenureWatch};
 use bascule_core::tenure::Tenure;
 use bascule_core::vantage::{Pause, Place, Report};
 use rusqlite::{OptionalExtension as _, params};
@@ -31,7 +31,7 @@ impl ReportStore for SqliteStore {
             .await
     }
 
-    async fn reports(&self) -> Result<Vec<(Place, Report)>, StoreError> {
+    async fn reports(&self) -> Result<Reports, StoreError> {
         let rows = self
             .thread
             .read(|t| {
@@ -45,9 +45,7 @@ impl ReportStore for SqliteStore {
             let found = parse(&report, || format!("the report of {place}"))?;
             Ok((parse(&place, || "the place of a report".to_owned())?, found))
         };
-        let mut reports = rows.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
-        reports.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(reports)
+        Ok(Reports::of(rows.into_iter().map(read)))
     }
 
     async fn pause(&self) -> Result<Option<Pause>, StoreError> {

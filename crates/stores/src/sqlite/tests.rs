@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use bascule_core::id::Epoch;
+use bascule_core::ports::ReportStore as _;
 use bascule_core::tenure::Event;
+use bascule_core::vantage::{Place, Report};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -105,4 +107,22 @@ async fn a_file_of_the_first_format_is_brought_to_the_newest_and_keeps_what_it_h
     assert_eq!(beats.await, Ok(1));
     let renewed = store.advance(Event::Renewed { epoch: Epoch(3), region: region("east") }).await;
     assert_eq!(renewed.unwrap().renewals, 1);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_read_hides_no_other() {
+    let (_folder, path, store) = empty();
+    let report = Report {
+        count: 3,
+        at: Timestamp(3),
+        version: "1".to_owned(),
+        regions: std::collections::BTreeMap::new(),
+        decision: None,
+    };
+    store.report(&Place::Witness, &report).await.unwrap();
+    let newer = Connection::open(&path).unwrap();
+    newer.execute("INSERT INTO report (place, report) VALUES ('\"moon\"', '{\"count\":1}')", []).unwrap();
+    let found = store.reports().await.unwrap();
+    assert_eq!(found.heard, [(Place::Witness, report)]);
+    assert!(matches!(&found.unreadable[..], [text] if text.contains("moon")), "{found:?}");
 }

@@ -1,6 +1,6 @@
 //! What was altered by hand, or by a newer bascule.
 
-use bascule_core::ports::{JournalStore as _, StoreError, TenureStore as _};
+use bascule_core::ports::{JournalStore as _, ReportStore as _, StoreError, TenureStore as _};
 use bascule_stores::EtcdStore;
 use etcd_client::Client;
 
@@ -46,6 +46,21 @@ async fn what_was_altered_by_hand_is_damaged_and_says_where() {
     etcd.put("/bascule/events/tenure", r#"{"version":2,"value":{}}"#, None).await.unwrap();
     damaged(store.tenure().await, "format 2; this bascule reads 1: use a newer one");
     damaged(store.advance(crate::site::renewed(1, "east")).await, "format 2");
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_read_hides_no_other() {
+    let cluster = Cluster::start().await;
+    let store = cluster.store([0, 1, 2]);
+    let place = crate::site::keeper("keeper1");
+    store.report(&place, &crate::site::report(3)).await.unwrap();
+    let mut etcd = Client::connect(cluster.endpoints(), None).await.unwrap();
+    let newer = r#"{"version":1,"value":{"place":"witness","report":{"count":1,"mood":"good"}}}"#;
+    etcd.put("/bascule/events/reports/witness", newer, None).await.unwrap();
+    let found = store.reports().await.unwrap();
+    assert_eq!(found.heard, [(place, crate::site::report(3))]);
+    let [unreadable] = &found.unreadable[..] else { panic!("{found:?}") };
+    assert!(unreadable.contains("/bascule/events/reports/witness can't be read"), "{unreadable}");
 }
 
 #[tokio::test]

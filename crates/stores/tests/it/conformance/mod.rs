@@ -47,6 +47,7 @@ macro_rules! laws {
             a_renewal_after_the_move_is_over
             a_tenure_is_settled_in_its_own_epoch
             a_region_that_has_let_go_is_not_renewed_by_anybody
+            what_a_person_let_go_no_keeper_takes_back
             a_region_is_dark_since_it_was_first_not_seen
             an_operation_needs_a_tenure
             one_operation_is_open_at_a_time

@@ -151,12 +151,33 @@ pub async fn a_region_that_has_let_go_is_not_renewed_by_anybody<B: Backend>() {
         for_a_while: false,
     };
     store.advance(tenure::Event::Released { epoch: Epoch(1), release: release.clone() }).await.unwrap();
-    assert_eq!(other.tenure().await.unwrap().unwrap().released, Some(release));
+    assert_eq!(other.tenure().await.unwrap().unwrap().released, Some(release.clone()));
     let answer = other.advance(renewed(1, "east")).await;
     assert!(matches!(answer, Err(StoreError::Tenure(tenure::Illegal::Released(_)))), "{answer:?}");
-    let kept = other.advance(tenure::Event::Kept { epoch: Epoch(1) }).await.unwrap();
+    let keep = |release| tenure::Event::Kept { epoch: Epoch(1), release };
+    let kept = other.advance(keep(release.clone())).await.unwrap();
     assert_eq!((kept.released, kept.renewals), (None, 2), "a challenger waits anew");
     assert_eq!(store.advance(renewed(1, "east")).await.unwrap().renewals, 3);
+}
+
+/// A keeper decides to keep what keepers let go, and a person lets it go before the keeper's word is there.
+pub async fn what_a_person_let_go_no_keeper_takes_back<B: Backend>() {
+    let (backend, store) = site::<B>().await;
+    let keepers = tenure::Release {
+        by: "keeper1".to_owned(),
+        why: "users can't write".to_owned(),
+        at: Timestamp(9),
+        for_a_while: true,
+    };
+    let persons = tenure::Release { by: "ann".to_owned(), for_a_while: false, ..keepers.clone() };
+    let epoch = Epoch(1);
+    for release in [keepers.clone(), persons.clone()] {
+        store.advance(tenure::Event::Released { epoch, release }).await.unwrap();
+    }
+    let other = backend.open().await;
+    let kept = other.advance(tenure::Event::Kept { epoch, release: keepers }).await.unwrap();
+    assert_eq!((kept.released, kept.renewals), (Some(persons.clone()), 2));
+    assert_eq!(store.tenure().await.unwrap().unwrap().released, Some(persons));
 }
 
 pub async fn a_region_is_dark_since_it_was_first_not_seen<B: Backend>() {
