@@ -110,6 +110,10 @@ codes! {
     StepUnclear = "BSC-I025", Note;
     /// A column that a table of assets should have is not there.
     ColumnMissing = "BSC-I026", Warning;
+    /// An asset of no kind that is judged.
+    KindOther = "BSC-I027", Note;
+    /// A heading that stands in a row of a table.
+    HeadingInTable = "BSC-I028", Note;
     /// Two places of the document say different numbers of an asset.
     NumbersDisagree = "BSC-I030", Error;
     /// An asset is named after a service that has no such thing.

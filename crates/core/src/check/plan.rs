@@ -82,10 +82,12 @@ pub(super) fn names_after_database(facts: &Facts, answers: &mut Answers) {
             if asked(Intent::PromoteDatabase) { Intent::PromoteDatabase } else { Intent::AutomaticFailover };
         let mut names: Option<&WrittenStep> = None;
         for step in leaving(plan) {
+            let mut follows = false;
             for intent in &step.intents {
                 if *intent == Intent::MoveNames {
                     note_step(case, facts, step);
-                    names = names.or(Some(step));
+                    // "the database fails over by itself, and then the name": they do not come first
+                    names = names.or(Some(step).filter(|_| !follows));
                 } else if *intent == promotion {
                     note_step(case, facts, step);
                     let Some(first) = names else { return judge(true, "the database is promoted first") };
@@ -96,7 +98,16 @@ pub(super) fn names_after_database(facts: &Facts, answers: &mut Answers) {
                     );
                     return judge(false, words);
                 }
+                follows |= *intent == Intent::AutomaticFailover;
             }
+        }
+        let unread = leaving(plan).filter(|step| step.intents.is_empty()).count();
+        if unread > 0 {
+            // one of them may be the one
+            case.lack(format!(
+                "no step that was understood promotes the other region's database; {unread} could not be understood"
+            ));
+            return None;
         }
         judge(false, "no step promotes the other region's database")
     });

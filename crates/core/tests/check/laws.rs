@@ -147,6 +147,25 @@ fn names_that_move_while_nothing_is_promoted_fail() {
 }
 
 #[test]
+fn a_step_that_could_not_be_understood_may_be_the_one_that_promotes() {
+    let mut facts = sound();
+    site::plan(&mut facts).steps[1] = step(21, "Press the button on the database's page", &[], &[]);
+    assert_eq!(by_code(&check(&facts))[&Code::NamesAfterDatabase], Answer::Unknown);
+}
+
+#[test]
+fn names_that_follow_an_automatic_failover_do_not_come_first() {
+    let mut facts = sound();
+    let both = [Intent::AutomaticFailover, Intent::MoveNames];
+    site::plan(&mut facts)
+        .steps
+        .insert(0, step(19, "The database fails over by itself, then the names", &both, &[]));
+    assert_eq!(by_code(&check(&facts))[&Code::NamesAfterDatabase], Answer::Holds);
+    site::plan(&mut facts).steps[0].intents.reverse();
+    assert_eq!(by_code(&check(&facts))[&Code::NamesAfterDatabase], Answer::Fails);
+}
+
+#[test]
 fn the_way_back_may_promote_and_need_the_old_region() {
     let mut facts = sound();
     let back = step(25, "Promote the old region again", &[Intent::PromoteDatabase], &[site::HOME]);

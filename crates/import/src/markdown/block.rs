@@ -4,6 +4,7 @@
 //! of a table is a row, and what it is worth is decided later. Invariant: each line that is not blank is in one block,
 //! save a rule (`---`) that divides nothing.
 
+use super::columns;
 use super::heading::{announced, bare};
 use super::inline::{cells, pipes, plain};
 use super::region::place;
@@ -14,8 +15,8 @@ use super::words::words;
 /// A block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Block {
-    /// A heading.
-    Heading { line: usize, level: usize, text: String },
+    /// A heading, and whether it stands in a row of a table.
+    Heading { line: usize, level: usize, text: String, row: bool },
     /// A table.
     Table(Vec<RawRow>),
     /// An item of a list.
@@ -84,6 +85,9 @@ impl Blocks<'_> {
         } else if self.begins_table() {
             self.table();
             return;
+        } else if self.begins_tabbed() {
+            self.tabbed();
+            return;
         } else if let Some(level) = underline(text) {
             self.underlined(level);
         } else if let Some((done, item)) = item(text) {
@@ -130,12 +134,13 @@ impl Blocks<'_> {
     }
 
     fn heading(&mut self, line: usize, level: usize, text: String) {
+        let row = self.lines[self.at].text.starts_with('|');
         self.end_text();
         // A heading that only looks like one (bold, a colon) is below the last real one, once.
         if level <= self.level || hashed(&self.lines[self.at].text).is_some() {
             self.level = level;
         }
-        self.out.push(Block::Heading { line, level, text });
+        self.out.push(Block::Heading { line, level, text, row });
     }
 
     /// `===` or `---` under a line that can be a heading; else a rule, which ends a paragraph.
@@ -153,7 +158,7 @@ impl Blocks<'_> {
             Some((line, text)) => {
                 self.end_text();
                 self.level = level;
-                self.out.push(Block::Heading { line, level, text });
+                self.out.push(Block::Heading { line, level, text, row: false });
             }
             None => self.end_text(),
         }
@@ -189,13 +194,45 @@ impl Blocks<'_> {
         item(text).is_none() && (found >= 2 || (found == 1 && next_is_table))
     }
 
+    /// Whether a table whose cells tabs divide begins: only a header that names assets is sure enough.
+    fn begins_tabbed(&self) -> bool {
+        let text = &self.lines[self.at].text;
+        text.matches('\t').count() >= 2 && columns::is_assets(&tabbed(text))
+    }
+
+    /// Such a table goes up to a line without a tab, and a delimiter row has only marks.
+    fn tabbed(&mut self) {
+        self.end_text();
+        let rest = self.lines[self.at..].iter().take_while(|line| line.text.contains('\t'));
+        let rows: Vec<RawRow> = rest
+            .map(|line| match is_delimiter(&line.text) {
+                true => {
+                    RawRow { line: line.number, cells: vec![plain(&line.text)], mark: RowMark::Delimiter }
+                }
+                false => RawRow { line: line.number, cells: tabbed(&line.text), mark: RowMark::Cells },
+            })
+            .collect();
+        self.at += rows.len();
+        self.out.push(Block::Table(rows));
+    }
+
     fn table(&mut self) {
         self.end_text();
-        let mut rows = Vec::new();
+        let from = self.at;
+        let mut rows: Vec<RawRow> = Vec::new();
         while let Some(line) = self.lines.get(self.at) {
             let text = line.text.as_str();
             if text.is_empty() || hashed(text).is_some() {
                 break;
+            }
+            // A whole document within a table: its headings are rows, and begin another table.
+            if let Some((level, heading)) = heading_row(text) {
+                if !rows.is_empty() {
+                    self.out.push(Block::Table(std::mem::take(&mut rows)));
+                }
+                self.heading(line.number, level, heading);
+                self.at += 1;
+                continue;
             }
             let piped = !pipes(text).is_empty();
             let next_piped = self.lines.get(self.at + 1).is_some_and(|next| !pipes(&next.text).is_empty());
@@ -213,13 +250,30 @@ impl Blocks<'_> {
             rows.push(RawRow { line: line.number, cells, mark });
             self.at += 1;
         }
-        if rows.is_empty() {
-            // Not reached by a line that begins a table; a line is never looked at twice.
+        // Not reached by a line that begins a table; a line is never looked at twice.
+        if self.at == from {
             self.at += 1;
-            return;
         }
-        self.out.push(Block::Table(rows));
+        if !rows.is_empty() {
+            self.out.push(Block::Table(rows));
+        }
     }
+}
+
+/// The cells of a row that tabs divide.
+fn tabbed(text: &str) -> Vec<String> {
+    text.split('\t').take(super::MAX_CELLS).map(plain).collect()
+}
+
+/// `| ## Heading | | |`: a row that holds a heading and nothing else.
+fn heading_row(text: &str) -> Option<(usize, String)> {
+    let first = text.strip_prefix('|')?.trim_start();
+    if !first.starts_with('#') {
+        return None;
+    }
+    let cells = cells(text);
+    let (level, heading) = hashed(&cells[0]).filter(|_| cells[1..].iter().all(String::is_empty))?;
+    Some((level, heading.to_owned()))
 }
 
 /// `## Heading ##`, and `##Heading` if its words are known.
@@ -271,9 +325,9 @@ fn is_delimiter(text: &str) -> bool {
 }
 
 /// A list's item: whether it is ticked off, and its text.
-fn item(text: &str) -> Option<(Option<bool>, &str)> {
+pub(super) fn item(text: &str) -> Option<(Option<bool>, &str)> {
     let bullet = text
-        .strip_prefix(['-', '*', '+', '•', '–', '◦'])
+        .strip_prefix(['-', '*', '+', '•', '–', '◦', '・', '·'])
         .filter(|rest| rest.starts_with(char::is_whitespace));
     let boxed = text.starts_with(['☐', '☑', '✅', '☒']).then_some(text);
     let rest = bullet.or(boxed).or_else(|| ordinal(text))?.trim_start();
@@ -288,7 +342,7 @@ fn item(text: &str) -> Option<(Option<bool>, &str)> {
     Some((None, rest))
 }
 
-/// `1. text`, `2) text`, `a) text`, `Step 3: text`.
+/// `1. text`, `2) text`, `3] text`, `4- text`, `a) text`, `Step 3: text`, and `5.Text` of those who forget the blank.
 fn ordinal(text: &str) -> Option<&str> {
     let lettered =
         text.as_bytes().first().is_some_and(u8::is_ascii_lowercase) && text.as_bytes().get(1) == Some(&b')');
@@ -302,8 +356,16 @@ fn ordinal(text: &str) -> Option<&str> {
     if !(1..=9).contains(&digits) {
         return None;
     }
-    let rest = rest.strip_prefix(if step { &[':', '.', ')', '-'][..] } else { &['.', ')'][..] })?;
-    rest.starts_with(char::is_whitespace).then_some(rest)
+    // `1\.` is how some editors save "1.".
+    let rest = rest.strip_prefix('\\').unwrap_or(rest);
+    if !step && let Some(after) = rest.trim_start().strip_prefix('-') {
+        // "3 - 5 nodes" is a range, "2-node" a word.
+        let begins = after.starts_with(char::is_whitespace)
+            && after.trim_start().starts_with(|c: char| c.is_uppercase() || c == '*');
+        return begins.then_some(after);
+    }
+    let rest = rest.strip_prefix(if step { &[':', '.', ')', '-'][..] } else { &['.', ')', ']'][..] })?;
+    rest.starts_with(|c: char| c.is_whitespace() || c.is_uppercase()).then_some(rest)
 }
 
 #[cfg(test)]
@@ -320,6 +382,13 @@ mod tests {
             ("Step 3: one", Some((None, "one"))),
             ("- [ ] 3. one", Some((Some(false), "one"))),
             ("☑ one", Some((Some(true), "one"))),
+            ("3] one", Some((None, "one"))),
+            ("4- One", Some((None, "One"))),
+            ("5 - One", Some((None, "One"))),
+            ("6.One", Some((None, "One"))),
+            (r"7\. one", Some((None, "one"))),
+            ("3 - 5 nodes", None),
+            ("2-node cluster", None),
             ("2 nodes", None),
             ("-one", None),
             ("1.5 GB", None),

@@ -81,6 +81,12 @@ pub(super) fn is_assets(header: &[String]) -> bool {
     about >= 1 && all >= 2
 }
 
+/// Whether a table among the steps lists assets: only what has a size or a number is none of them.
+pub(super) fn is_counted(header: &[String]) -> bool {
+    let counted = |cell: &String| matches!(named(&words(cell)), Column::Size | Column::Quantity);
+    is_assets(header) && header.iter().any(counted)
+}
+
 fn named(all: &[Word]) -> Column {
     // A header is a few words: a cell with more is one of a row.
     if all.len() > 6 {
@@ -158,7 +164,10 @@ pub(super) fn lay(cells: &[String], columns: &[Column]) -> Laid {
         on + left.sum::<i32>()
     };
     let best = best(&looks, columns);
-    let moved = fit(&best) >= fit(&as_written) + MARGIN;
+    // A row that has a cell for each column may say odd things, but has hardly shifted.
+    let whole = cells.len() == columns.len() && !looks.contains(&Look::Blank);
+    let margin = if whole { 2 * MARGIN } else { MARGIN };
+    let moved = fit(&best) >= fit(&as_written) + margin;
     let laid = if moved { best } else { as_written };
     let extra = (0..cells.len()).filter(|at| !laid.contains(&Some(*at)) && !cells[*at].is_empty()).collect();
     Laid { cells: laid, moved, extra }
@@ -203,6 +212,8 @@ enum Look {
     Size,
     /// `2`, `2 instances`.
     Number,
+    /// `1 in each region`: a number, and a word on protection.
+    Each,
     /// The template's question, or that there is no protection.
     Dr,
     /// Words of protection: what a purpose may be, too ("keeps backups").
@@ -224,6 +235,8 @@ impl Look {
             Self::Dr
         } else if all.len() <= 4 && all.iter().any(is_size) {
             Self::Size
+        } else if starts_as_number(&all) && protection::meaning(cell) == Some(Protection::Deployed) {
+            Self::Each
         } else if protection::meaning(cell) == Some(Protection::OneRegionOnly) {
             Self::Dr
         } else if all.len() <= 6 && starts_as_number(&all) && matches!(quantity::read(cell), Said::Number(_))
@@ -231,7 +244,7 @@ impl Look {
             Self::Number
         } else if all.len() <= 3 && all.iter().any(|word| place(&word.text).is_some()) {
             Self::Place
-        } else if kind::of_name(cell).is_some() {
+        } else if kind::of_name(cell).is_some() || kind::other(cell).is_some() {
             Self::Kind
         } else if protection::meaning(cell).is_some() {
             Self::Protection
@@ -245,7 +258,8 @@ impl Look {
         match (self, column) {
             (Self::Blank, _) | (_, Column::Other) => 0,
             (Self::Size, Column::Size)
-            | (Self::Number, Column::Quantity)
+            | (Self::Number | Self::Each, Column::Quantity)
+            | (Self::Each, Column::Dr)
             | (Self::Dr | Self::Protection, Column::Dr)
             | (Self::Place, Column::Zone) => 4,
             (Self::Kind, Column::Name | Column::Kind) => 3,
@@ -258,7 +272,7 @@ impl Look {
             (Self::Dr, Column::Purpose) => 0,
             (Self::Text, Column::Kind | Column::Zone | Column::Quantity) => -1,
             (Self::Place, Column::Name | Column::Purpose) => 0,
-            (Self::Number | Self::Size, Column::Name | Column::Purpose) => -2,
+            (Self::Number | Self::Each | Self::Size, Column::Name | Column::Purpose) => -2,
             (
                 Self::Dr | Self::Protection,
                 Column::Name | Column::Kind | Column::Size | Column::Quantity | Column::Zone,
@@ -267,6 +281,7 @@ impl Look {
             | (Self::Kind, Column::Zone)
             | (Self::Place, Column::Kind)
             | (Self::Number, Column::Size | Column::Kind | Column::Dr | Column::Zone)
+            | (Self::Each, Column::Size | Column::Kind | Column::Zone)
             | (Self::Size, Column::Quantity | Column::Kind | Column::Dr | Column::Zone) => -3,
         }
     }
@@ -278,6 +293,7 @@ impl Look {
             Self::NotApplicable => -1,
             Self::Size
             | Self::Number
+            | Self::Each
             | Self::Dr
             | Self::Protection
             | Self::Place
@@ -340,6 +356,8 @@ mod tests {
         // One cell too many in the middle.
         assert_eq!(laid(&["EC2 instance", "Runs", "the app", "t3.medium", "2", "deployed"])[2], Some(3));
         assert_eq!(laid(&["Widget", "", "", "", ""]), here(&[0, 1, 2, 3, 4]));
+        // A number in each region is a number, too.
+        assert_eq!(laid(&["ALB", "Runs the app", "NA", "One in each region", ""])[3], Some(3));
         // What a bucket is for is no word on how it is protected.
         assert_eq!(laid(&["S3 bucket", "keeps backups", "", "", ""]), here(&[0, 1, 2, 3, 4]));
         assert_eq!(laid(&["S3 bucket", "keeps backups"])[4], None);

@@ -5,14 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bascule_core::asset::{AssetKind, Quantity};
-use bascule_core::document::{Document, Intent, Row, WrittenPlan, WrittenStep};
+use bascule_core::asset::{AssetKind, Protection};
+use bascule_core::document::{Document, DrCell, Row};
 
-use super::counts::counts;
 use super::kind;
+use super::numbers::{self, shown, steps};
 use super::region::{is_near, region_of};
 use super::sizes::{is_database_class, retired};
-use super::text::sentences;
 use super::words::{Word, has, has_any, words};
 use crate::finding::{Code, Finding};
 
@@ -20,155 +19,20 @@ use crate::finding::{Code, Finding};
 #[must_use]
 pub fn contradictions(document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
-    numbers(document, &mut findings);
+    numbers::numbers(document, &mut findings);
     for row in &document.assets {
         kind_confused(row, &mut findings);
         size(row, &mut findings);
     }
     rows_of_one_asset(document, &mut findings);
-    zones_of_steps(document, &mut findings);
+    zones_elsewhere(document, &mut findings);
     not_in_table(document, &mut findings);
     owners(document, &mut findings);
     findings
 }
 
-/// The most numbers of one line that are found fault with: there are nine kinds, each with a number before and after.
-const MAX_OF_LINE: usize = 18;
-
-/// A number that a text says.
-struct SaidNumber {
-    kind: AssetKind,
-    quantity: Quantity,
-    line: usize,
-    from: bool,
-    /// Whether a step asks for it: what is to be, and not what is.
-    asked: bool,
-}
-
-/// Numbers in descriptions and steps beside the table's.
-fn numbers(document: &Document, findings: &mut Vec<Finding>) {
-    let mut table: HashMap<AssetKind, Vec<(Quantity, usize)>> = HashMap::new();
-    for row in &document.assets {
-        if let (Some(kind), Some(quantity)) = (row.kind, row.quantity) {
-            table.entry(kind).or_default().push((quantity, row.line));
-        }
-    }
-    let known: HashMap<AssetKind, Known<'_>> =
-        table.iter().map(|(kind, rows)| (*kind, Known::of(rows, document.zones.len()))).collect();
-    let mut said: HashSet<(AssetKind, u64, usize)> = HashSet::new();
-    let mut on_line: HashMap<usize, usize> = HashMap::new();
-    for number in said_numbers(document) {
-        let Some(known) = known.get(&number.kind) else { continue };
-        let Some(total) = in_all(number.quantity, document.zones.len()) else { continue };
-        if known.numbers.contains(&total) || !said.insert((number.kind, total, number.line)) {
-            continue;
-        }
-        let count = on_line.entry(number.line).or_default();
-        *count += 1;
-        if *count > MAX_OF_LINE {
-            continue;
-        }
-        let (table, line) = (known.shown(), known.rows[0].1);
-        let what = noun(number.kind);
-        let text = shown(number.quantity);
-        let (message, remedy) = if number.from {
-            (
-                format!("this starts from {text} {what}; the table says {table} (line {line})"),
-                "count them, and write the same number in both places",
-            )
-        } else if number.asked {
-            (
-                format!("a step asks for {text} {what}; the table says {table} (line {line})"),
-                "if the step is done, write its number in the table; if not, it is still to be done",
-            )
-        } else {
-            (
-                format!("the text says {text} {what}; the table says {table} (line {line})"),
-                "count them, and write the same number in both places",
-            )
-        };
-        findings.push(Finding::new(Code::NumbersDisagree, number.line, message, remedy));
-    }
-}
-
-/// The numbers that the table says of one kind: each row's, and all rows' together.
-struct Known<'r> {
-    numbers: HashSet<u64>,
-    rows: &'r [(Quantity, usize)],
-}
-
-impl<'r> Known<'r> {
-    fn of(rows: &'r [(Quantity, usize)], zones: usize) -> Self {
-        let each: Vec<u64> = rows.iter().filter_map(|(quantity, _)| in_all(*quantity, zones)).collect();
-        let sum = each.iter().fold(0_u64, |sum, n| sum.saturating_add(*n));
-        Self { numbers: each.into_iter().chain([sum]).collect(), rows }
-    }
-
-    fn shown(&self) -> String {
-        // The first rows are enough for a message.
-        const SHOWN: usize = 3;
-        let texts: Vec<String> = self.rows.iter().take(SHOWN).map(|(quantity, _)| shown(*quantity)).collect();
-        let more = if self.rows.len() > SHOWN { ", …" } else { "" };
-        format!("{}{more}", texts.join(", "))
-    }
-}
-
-/// How many in all; none if a number per region can't be multiplied. A document without zones means one place or two:
-/// that is not known.
-fn in_all(quantity: Quantity, zones: usize) -> Option<u64> {
-    match quantity {
-        Quantity::Total(n) => Some(u64::from(n)),
-        Quantity::PerRegion(n) if zones > 0 => Some(u64::from(n).saturating_mul(zones as u64)),
-        Quantity::PerRegion(_) => None,
-    }
-}
-
-fn shown(quantity: Quantity) -> String {
-    match quantity {
-        Quantity::Total(n) => n.to_string(),
-        Quantity::PerRegion(n) => format!("{n} per region"),
-    }
-}
-
-fn said_numbers(document: &Document) -> Vec<SaidNumber> {
-    let mut said = Vec::new();
-    let mut from_text = |text: &str, line: usize, only_from: bool| {
-        for sentence in sentences(text) {
-            for count in counts(sentence).into_iter().filter(|count| !only_from || count.from) {
-                said.push(SaidNumber {
-                    kind: count.kind,
-                    quantity: count.quantity,
-                    line,
-                    from: count.from,
-                    asked: false,
-                });
-            }
-        }
-    };
-    document.descriptions.iter().for_each(|prose| from_text(&prose.text, prose.line, false));
-    steps(document).for_each(|step| from_text(&step.text, step.line, true));
-    for step in steps(document) {
-        for intent in &step.intents {
-            if let Intent::Scale { kind, to } = intent {
-                said.push(SaidNumber {
-                    kind: *kind,
-                    quantity: *to,
-                    line: step.line,
-                    from: false,
-                    asked: true,
-                });
-            }
-        }
-    }
-    said
-}
-
-fn steps(document: &Document) -> impl Iterator<Item = &WrittenStep> {
-    document.plans.iter().flat_map(|plan: &WrittenPlan| plan.pre_steps.iter().chain(&plan.steps))
-}
-
 /// What one counts of a kind.
-fn noun(kind: AssetKind) -> &'static str {
+pub(super) fn noun(kind: AssetKind) -> &'static str {
     match kind {
         AssetKind::Compute => "instances",
         AssetKind::Kubernetes => "cluster nodes",
@@ -250,37 +114,50 @@ const PLACES: &[&str] =
 fn rows_of_one_asset(document: &Document, findings: &mut Vec<Finding>) {
     /// A kind, and the words of a name.
     type Name = (Option<AssetKind>, Vec<String>);
-    let mut same: HashMap<(Name, Vec<String>), &Row> = HashMap::new();
-    let mut named: HashMap<Name, &Row> = HashMap::new();
+    let mut same: HashMap<(Name, Vec<String>), (&Row, usize)> = HashMap::new();
+    let mut named: HashMap<Name, (&Row, usize)> = HashMap::new();
+    let (mut table, mut last) = (0, 0);
     for row in &document.assets {
+        // Between two tables stands at least a heading with blank lines, a header and its delimiter row.
+        table += usize::from(row.line > last + TABLES_APART);
+        last = row.line;
         let (name, purpose) = ((row.kind, without_place(&row.name)), without_place(&row.purpose));
-        let first = *named.entry(name.clone()).or_insert(row);
+        let (first, its_table) = *named.entry(name.clone()).or_insert((row, table));
         let either_silent = row.purpose.is_empty() || first.purpose.is_empty();
-        let before = if either_silent { first } else { *same.entry((name, purpose)).or_insert(row) };
+        let (before, its_table) = if either_silent {
+            (first, its_table)
+        } else {
+            *same.entry((name, purpose)).or_insert((row, table))
+        };
         if before.line != row.line {
-            findings.push(beside(before, row));
+            findings.extend(beside(before, row, its_table == table));
         }
     }
 }
 
-fn without_place(text: &str) -> Vec<String> {
+const TABLES_APART: usize = 4;
+
+/// A name's words without those that say where.
+pub(super) fn without_place(text: &str) -> Vec<String> {
     let all = words(text).into_iter();
     all.filter(|word| !word.is_one_of(PLACES) && region_of(&word.text).is_none())
         .map(|word| word.text)
         .collect()
 }
 
-/// What two rows of one asset say of each other.
-fn beside(before: &Row, row: &Row) -> Finding {
-    let elsewhere =
-        words(&before.name) != words(&row.name) || before.zones != row.zones || said_place(before, row);
+/// What two rows of one asset say of each other. Another table may be of another place, or of another time.
+fn beside(before: &Row, row: &Row, one_table: bool) -> Option<Finding> {
+    let elsewhere = !one_table
+        || words(&before.name) != words(&row.name)
+        || before.zones != row.zones
+        || said_place(before, row);
     let mut differ = Vec::new();
-    if let (Some(a), Some(b)) = (&before.size, &row.size)
+    if let (Some(a), Some(b), Some(_)) = (&before.size, &row.size, row.kind)
         && !a.eq_ignore_ascii_case(b)
     {
         differ.push(format!("the size ({a}, {b})"));
     }
-    if !elsewhere && before.quantity != row.quantity {
+    if !(elsewhere && one_table) && before.quantity.is_some() && before.quantity != row.quantity {
         let number = |row: &Row| row.quantity.map_or("no number".to_owned(), shown);
         differ.push(format!("the number ({}, {})", number(before), number(row)));
     }
@@ -288,36 +165,79 @@ fn beside(before: &Row, row: &Row) -> Finding {
         differ.push("how it is protected".to_owned());
     }
     let stands = format!("`{}` stands on line {} too", row.name, before.line);
-    if differ.is_empty() {
-        let remedy = if elsewhere { "nothing, if they are its two places" } else { "delete one of the rows" };
-        return Finding::new(Code::TwoRows, row.line, stands, remedy);
+    match (differ.is_empty(), one_table) {
+        (true, false) => None,
+        (true, true) if elsewhere => {
+            let words = "an asset on a second row, for its other place";
+            Some(Finding::new(Code::TwoRows, row.line, words, "nothing, if that is so"))
+        }
+        (true, true) => Some(Finding::new(Code::TwoRows, row.line, stands, "delete one of the rows")),
+        (false, true) => {
+            let message = format!("{stands}, and they differ in {}", differ.join(" and "));
+            Some(Finding::new(Code::RowsDisagree, row.line, message, "write what is so on both rows"))
+        }
+        (false, false) => {
+            let message = format!("{stands}, in another table, and they differ in {}", differ.join(" and "));
+            Some(Finding::new(
+                Code::TwoRows,
+                row.line,
+                message,
+                "say above each table which place or time it is of",
+            ))
+        }
     }
-    let message = format!("{stands}, and they differ in {}", differ.join(" and "));
-    Finding::new(Code::RowsDisagree, row.line, message, "write what is so on both rows")
 }
 
-/// Whether one of two rows says in its purpose that it is the one in the other region.
+/// Whether one of two rows says in its purpose or protection that it is the one in the other place.
 fn said_place(a: &Row, b: &Row) -> bool {
-    let place = |row: &Row| has_any(&words(&row.purpose), &["primary", "secondary", "standby", "dr"]);
-    place(a) != place(b) || (place(a) && a.purpose != b.purpose)
+    let marks = |text: &str| -> Vec<String> {
+        let places = [
+            "primary",
+            "secondary",
+            "standby",
+            "dr",
+            "main",
+            "zone",
+            "site",
+            "region",
+            "writer",
+            "reader",
+            "replica",
+        ];
+        let all = words(text);
+        let named = all.iter().any(|word| word.is_one_of(&places) || region_of(&word.text).is_some());
+        if named { all.into_iter().map(|word| word.text).collect() } else { Vec::new() }
+    };
+    let dr = |row: &Row| match &row.dr {
+        DrCell::Said { text, .. } => marks(text),
+        DrCell::Empty => Vec::new(),
+    };
+    marks(&a.purpose) != marks(&b.purpose) || dr(a) != dr(b)
 }
 
-/// Places in steps that are not among the zones. Without any zones that is another matter, said once.
-fn zones_of_steps(document: &Document, findings: &mut Vec<Finding>) {
+/// Places in rows and steps that are not among the zones. Without any zones that is another matter, said once.
+fn zones_elsewhere(document: &Document, findings: &mut Vec<Finding>) {
     let known: Vec<&str> = document.zones.iter().map(|zone| zone.name.as_str()).collect();
     if known.is_empty() {
         return;
     }
-    for step in steps(document) {
-        let unlisted = step.zones.iter().filter(|zone| !known.contains(&zone.as_str()));
+    // What is stored elsewhere is to be elsewhere, and a machine image has a region of its own.
+    let elsewhere = |row: &&Row| {
+        row.kind.is_none()
+            || matches!(row.dr, DrCell::Said { protection: Some(Protection::StoredElsewhere), .. })
+    };
+    let rows = document.assets.iter().filter(|row| !elsewhere(row)).map(|row| (&row.zones, row.line));
+    for (zones, line) in rows.chain(steps(document).map(|step| (&step.zones, step.line))) {
+        let unlisted = zones.iter().filter(|zone| !known.contains(&zone.as_str()));
         let unlisted: Vec<&str> = unlisted.map(String::as_str).collect();
         let Some(first) = unlisted.first() else { continue };
-        let message = format!("`{}` is not one of the zones ({})", unlisted.join("`, `"), known.join(", "));
+        let is = if unlisted.len() == 1 { "is not one of" } else { "are none of" };
+        let message = format!("`{}` {is} the zones ({})", unlisted.join("`, `"), known.join(", "));
         let remedy = match known.iter().find(|known| is_near(known, first)) {
             Some(near) => format!("write {near}, if that is meant"),
             None => "correct it, or list it as a zone".to_owned(),
         };
-        findings.push(Finding::new(Code::ZoneUnlisted, step.line, message, remedy));
+        findings.push(Finding::new(Code::ZoneUnlisted, line, message, remedy));
     }
 }
 

@@ -4,7 +4,7 @@ use bascule_core::asset::{AssetKind, Quantity};
 
 use super::kind;
 use super::quantity::{Spread, number, spread};
-use super::words::{Word, words};
+use super::words::{Word, has_any, words};
 
 /// A number that is said of a kind of asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) struct Count {
     pub quantity: Quantity,
     /// Whether it is what is left: "from 1 …".
     pub from: bool,
+    /// Whether there may be more: "at least 3", or replicas beside their primary.
+    pub or_more: bool,
     /// Which word it is.
     pub at: usize,
 }
@@ -54,8 +56,18 @@ const LABELS: &[&str] = &[
 /// How many words after a number may name what is counted.
 const REACH: usize = 4;
 
-/// The numbers of assets in a sentence, in the order of the words.
-pub(super) fn counts(sentence: &str) -> Vec<Count> {
+/// What a text is about: the kind that stands before its colon, or among its first words. Its "instances" are of that kind.
+pub(super) fn about(text: &str) -> Option<AssetKind> {
+    const WORDS: usize = 3;
+    const HEAD: usize = 60;
+    let head = text.split_once(':').map(|(head, _)| head).filter(|head| head.len() <= HEAD);
+    let all = words(head.unwrap_or(text));
+    let first = if head.is_some() { &all[..] } else { &all[..all.len().min(WORDS)] };
+    first.iter().filter(|word| !kind::is_generic(word)).find_map(kind::of_word)
+}
+
+/// The numbers of assets in a sentence of a text about this kind, in the order of the words.
+pub(super) fn counts(sentence: &str, about: Option<AssetKind>) -> Vec<Count> {
     let all = words(sentence);
     let numbers: Vec<(usize, u32)> = all
         .iter()
@@ -64,6 +76,7 @@ pub(super) fn counts(sentence: &str) -> Vec<Count> {
         .filter_map(|(at, word)| Some((at, number(word)??)))
         .filter(|(at, _)| !all.get(at + 1).is_some_and(|next| next.is_one_of(UNITS)))
         .filter(|(at, _)| !at.checked_sub(1).is_some_and(|before| all[before].is_one_of(LABELS)))
+        .filter(|(at, n)| *n != 1 || !is_any(&all[at + 1..]))
         .collect();
     let mut counts: Vec<Count> = Vec::new();
     for (index, (at, n)) in numbers.iter().copied().enumerate() {
@@ -73,7 +86,7 @@ pub(super) fn counts(sentence: &str) -> Vec<Count> {
         let before = index.checked_sub(1).map_or(0, |last| numbers[last].0 + 1);
         // "from 1 db node to 3 nodes": what the second number counts was said with the first.
         let last = counts.last().filter(|last| last.from).map(|last| last.kind);
-        let kind = counted(after, &all[before..at], last).or_else(|| {
+        let kind = counted(after, &all[before..at], last, about).or_else(|| {
             if is_new_number(&all[..at]) { last.or_else(|| named_before(&all[before..at])) } else { None }
         });
         let Some(kind) = kind else { continue };
@@ -83,7 +96,9 @@ pub(super) fn counts(sentence: &str) -> Vec<Count> {
             Spread::PerRegion => Quantity::PerRegion(n),
             Spread::PerOther => continue,
         };
-        counts.push(Count { kind, quantity, from: before_from, at });
+        let least = has_any(&all[at.saturating_sub(2)..at], &["least", "atleast", "minimum", "min"]);
+        let or_more = least || after.iter().take(2).any(|word| word.is("replica"));
+        counts.push(Count { kind, quantity, from: before_from, or_more, at });
     }
     counts
 }
@@ -116,15 +131,46 @@ fn named_before(before: &[Word]) -> Option<AssetKind> {
     specific.or_else(|| before.iter().find_map(kind::of_word))
 }
 
+/// "1 instance is offline": any one, and not how many there are.
+fn is_any(after: &[Word]) -> bool {
+    const FAILS: &[&str] =
+        &["is", "fail", "fails", "goes", "crash", "crashes", "dies", "down", "offline", "lost"];
+    after.iter().take(3).any(|word| word.is_one_of(FAILS))
+}
+
 /// What a number counts: the first kind that is named after it, or, if it only counts "nodes", what is named near.
-fn counted(after: &[Word], before: &[Word], last: Option<AssetKind>) -> Option<AssetKind> {
+fn counted(
+    after: &[Word],
+    before: &[Word],
+    last: Option<AssetKind>,
+    about: Option<AssetKind>,
+) -> Option<AssetKind> {
     let specific = |words: &[Word]| words.iter().filter(|w| !kind::is_generic(w)).find_map(kind::of_word);
-    let ends = |word: &Word| word.is_one_of(&["for", "of", "with", "to", "and", "so", "behind", "from"]);
+    let nearest =
+        |words: &[Word]| words.iter().rev().filter(|w| !kind::is_generic(w)).find_map(kind::of_word);
+    let ends = |word: &Word| {
+        word.is_one_of(&["for", "of", "with", "to", "and", "so", "behind", "from", "that", "in"])
+    };
     let near = &after[..after.iter().position(ends).unwrap_or(after.len())];
     let generic = near.iter().find(|word| kind::is_generic(word));
-    match (specific(near), generic) {
+    let found = specific(near);
+    // "2 database clusters": of those the nodes are counted.
+    let clusters = near.iter().any(|word| word.is("cluster")) && generic.is_none();
+    if clusters && matches!(found, Some(AssetKind::Database | AssetKind::Kubernetes)) {
+        return None;
+    }
+    // "3 images", "2 EC2 instances" of a Kubernetes cluster: others than those of the table.
+    let others = near.iter().any(|word| word.is_one_of(&["ami", "image", "subnet", "vpc"]));
+    let of_cluster =
+        found == Some(AssetKind::Compute) && nearest(before).or(about) == Some(AssetKind::Kubernetes);
+    if others || of_cluster {
+        return None;
+    }
+    let application = near.iter().any(|word| word.is_one_of(&["web", "application", "app", "webserver"]));
+    match (found, generic) {
         (Some(kind), _) => Some(kind),
-        (None, Some(word)) => last.or_else(|| specific(before)).or_else(|| kind::of_word(word)),
+        (None, Some(_)) if application => Some(AssetKind::Compute),
+        (None, Some(word)) => last.or_else(|| nearest(before)).or(about).or_else(|| kind::of_word(word)),
         (None, None) => None,
     }
 }
@@ -154,9 +200,23 @@ mod tests {
             ("Postgres 15 database", vec![]),
             ("Route 53 and port 5432", vec![]),
             ("3 instances per AZ", vec![]),
+            ("If 1 EC2 instance is offline the others serve", vec![]),
+            ("EC2 instances, and tools in a Kubernetes cluster on 2 nodes", vec![total(Kubernetes, 2)]),
+            ("The balancer spreads the load over 3 application servers", vec![total(Compute, 3)]),
+            ("A Kubernetes node group of 2 EC2 instances", vec![]),
+            ("2 RDS clusters, one in each region", vec![]),
+            ("2 AMI images", vec![]),
         ] {
-            let found: Vec<_> = counts(text).into_iter().map(|c| (c.kind, c.quantity, c.from)).collect();
+            let found: Vec<_> =
+                counts(text, None).into_iter().map(|c| (c.kind, c.quantity, c.from)).collect();
             assert_eq!(found, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_text_is_about_has_the_instances() {
+        let text = "RDS: the database of the shop.";
+        let found = counts("There are 2 instances", about(text));
+        assert_eq!(found.first().map(|count| count.kind), Some(AssetKind::Database));
     }
 }

@@ -72,7 +72,8 @@ fn section(all: &[Word]) -> Option<(Section, bool)> {
         return Some((Section::Table, true));
     }
     if has_any(all, &["plan", "strategy"]) {
-        return Some((Section::Plan, true));
+        // Below the steps a strategy is a part of them.
+        return Some((Section::Plan, has_any(all, &["plan"])));
     }
     if has_any(all, &["description", "detail", "overview"]) {
         return Some((Section::Descriptions, true));
@@ -80,7 +81,9 @@ fn section(all: &[Word]) -> Option<(Section, bool)> {
     if has_any(all, &["server", "cluster", "resource", "component", "service", "summary"]) {
         return Some((Section::Table, false));
     }
-    if (all[0].is("disaster") && has_any(all, &["recovery"])) || (all[0].is("dr") && all.len() <= 3) {
+    if (all[0].is("disaster") && has_any(all, &["recovery"]))
+        || (all[0].is("dr") && all.len() <= 3 && !has_any(all, &["site"]))
+    {
         return Some((Section::Plan, false));
     }
     const MOVES: &[&str] = &[

@@ -8,6 +8,7 @@ use bascule_core::document::Intent;
 
 use super::counts::counts;
 use super::kind;
+use super::promote::{BALANCERS, NAMES, STANDBYS, Subject, nearest, promotes, takes_over};
 use super::region;
 use super::text::sentences;
 use super::words::{Word, has, has_any, words};
@@ -30,35 +31,6 @@ pub(super) fn intents(text: &str) -> Vec<Intent> {
     found
 }
 
-const NAMES: &[&str] = &[
-    "dns",
-    "route53",
-    "cname",
-    "record",
-    "domain",
-    "nameserver",
-    "hostname",
-    "name",
-    "traffic",
-    "zonefile",
-    "origin",
-];
-const DATABASES: &[&str] = &[
-    "database",
-    "db",
-    "rds",
-    "postgres",
-    "postgresql",
-    "mysql",
-    "mariadb",
-    "aurora",
-    "replica",
-    "patroni",
-    "patronictl",
-    "pg",
-    "primary",
-];
-
 fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
     let all = words(sentence);
     let automatic = automatic_failover(&all);
@@ -69,9 +41,11 @@ fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
             continue;
         }
         let rest = &all[at..];
+        // Names that fail over by themselves are moved no less.
+        let of_names = automatic == Some(at) && nearest(&all, at) == Some(Subject::Names);
         let here = [
-            (automatic == Some(at)).then_some(Intent::AutomaticFailover),
-            moves_names(rest).then_some(Intent::MoveNames),
+            (automatic == Some(at) && !of_names || takes_over(&all, at)).then_some(Intent::AutomaticFailover),
+            (of_names || moves_names(rest)).then_some(Intent::MoveNames),
             (automatic != Some(at) && promotes(&all, at)).then_some(Intent::PromoteDatabase),
             fences(rest).then_some(Intent::Fence),
             holds_writes(rest).then_some(Intent::HoldWrites),
@@ -86,7 +60,7 @@ fn in_sentence(sentence: &str) -> Vec<(usize, Intent)> {
         placed.retain(|(_, intent)| *intent != Intent::MoveNames);
         placed.push((at, Intent::NameForDatabase));
     }
-    let scaled: Vec<(usize, Intent)> = counts(sentence)
+    let scaled: Vec<(usize, Intent)> = counts(sentence, None)
         .into_iter()
         // To none is to stop.
         .filter(|count| !matches!(count.quantity, Quantity::Total(0) | Quantity::PerRegion(0)))
@@ -107,7 +81,7 @@ fn denied(all: &[Word], at: usize) -> bool {
 }
 
 /// The words that a verb acts on: those that follow, up to the next verb of a move.
-fn object(rest: &[Word], reach: usize) -> &[Word] {
+pub(super) fn object(rest: &[Word], reach: usize) -> &[Word] {
     let near = &rest[..rest.len().min(reach + 1)];
     let end =
         near.iter().skip(1).position(|word| word.is_one_of(&["then", "afterward", "finally", "before"]));
@@ -144,47 +118,25 @@ fn moves_names(rest: &[Word]) -> bool {
     let acts_on = first.is_one_of_verbs(VERBS) && names(object(rest, 5));
     // "DNS cutover", "the record should point at": the name stands before its verb.
     let passive = (first.is_one_of(&["dns", "route53", "cname", "record", "traffic"]) || first.is_host())
-        && rest.iter().skip(1).take(4).any(|word| word.is_one_of_verbs(VERBS) || word.is("switched"));
+        && rest
+            .iter()
+            .skip(1)
+            .take(4)
+            .any(|word| word.is_one_of_verbs(VERBS) || word.is_one_of(&["switched", "sent"]));
     // "DNS → us-west-1", "DNS to us-west-1".
     let arrow = rest.iter().skip(1).take(2).find(|word| !word.is_one_of(&["to", "over"]));
     let bare = first.is_one_of(&["dns", "route53", "traffic"])
         && arrow.is_some_and(|word| region::place(&word.text).is_some());
-    acts_on || passive || bare
+    acts_on || passive || bare || moves_balancer(rest)
 }
 
-fn promotes(all: &[Word], at: usize) -> bool {
-    let rest = &all[at..];
-    let first = &rest[0];
-    let object = object(rest, 6);
-    if first.is_verb("promote") || first.is("promotion") {
-        return has_any(object, DATABASES)
-            || has(object, "standby")
-            || has_any(&all[at.saturating_sub(12)..at], DATABASES);
-    }
-    // "fail over the database", "fail the database over".
-    let apart = first.is("fail") && has(object, "over");
-    let moved = apart || first.is_one_of(&["failover", "switchover"]);
-    let names_first = object.iter().find(|word| word.is_one_of(DATABASES) || word.is_one_of(NAMES));
-    if moved && names_first.is_some_and(|word| word.is_one_of(DATABASES)) {
-        return true;
-    }
-    // "the database fails over", "database failover".
-    let before = &all[at.saturating_sub(3)..at];
-    if moved && names_first.is_none() && has_any(before, DATABASES) {
-        return true;
-    }
-    // "activate the standby", "make it writable", "remove standby_cluster from the configuration".
-    let standby = |words: &[Word]| has_any(words, &["standby", "replica", "secondary"]);
-    if (first.is_verb("activate") && standby(object) && has_any(object, DATABASES) | has(object, "cluster"))
-        || (first.is_one_of(&["writable", "writeable"]) && standby(&all[..at]))
-        || (first.is_verb("remove") && object.windows(2).any(|w| w[0].is("standby") && w[1].is("cluster")))
-    {
-        return true;
-    }
-    // "make the replica the primary".
-    let made = first.is_one_of_verbs(&["make", "turn", "convert", "set", "force"]);
-    let result = rest.iter().skip(1).take(9).any(|word| word.is_one_of(&["primary", "master", "writer"]));
-    made && has_any(object, &["replica", "standby", "secondary"]) && result
+/// "The load balancers are pointed at the other region": users follow as they follow a name.
+fn moves_balancer(rest: &[Word]) -> bool {
+    const VERBS: &[&str] = &["point", "repoint", "redirect", "switch", "direct"];
+    let elsewhere = |word: &Word| word.is_one_of(STANDBYS) || region::place(&word.text).is_some();
+    let Some(verb) = rest.iter().take(9).position(|word| word.is_one_of_verbs(VERBS)) else { return false };
+    let to = object(&rest[verb..], 5).iter().any(elsewhere);
+    to && rest[0].is_one_of(BALANCERS)
 }
 
 /// Where a failover that nobody starts is asked for.
@@ -216,7 +168,7 @@ fn fences(rest: &[Word]) -> bool {
     let old = has_any(object, OLD) && has_any(object, PLACES);
     let down = || rest.iter().take(10).any(|word| word.is_one_of(&["offline", "down", "0", "zero"]));
     // "revoke the security group's rules", "close the firewall".
-    let wall = || has_any(object, &["security", "firewall", "ingress"]);
+    let wall = || has_any(object, &["security", "securitygroup", "firewall", "ingress"]);
     if (first.is_one_of_verbs(&["take", "scale", "bring", "set"]) && old && down())
         || (first.is_one_of_verbs(&["revoke", "close"]) && wall())
         || (first.is_one_of(&["nothing", "nobody"])
@@ -406,6 +358,10 @@ fn deploys(all: &[Word]) -> Vec<(usize, Intent)> {
         "failover", "promote", "point", "switch", "restore", "notify", "verify", "redirect", "update",
         "move", "change", "check", "test", "confirm", "route", "scale", "use",
     ];
+    // What is promoted is there already.
+    if all.first().is_some_and(|word| word.is_verb("promote")) {
+        return Vec::new();
+    }
     let at = match verb {
         Some(at) => at,
         None if elsewhere && !all.iter().any(|word| word.is_one_of_verbs(OTHER)) => 0,
@@ -439,6 +395,7 @@ mod tests {
             ("DNS → us-west-1", vec![MoveNames]),
             ("then DNS to us-west-1", vec![MoveNames]),
             ("DNS in us-west-1 is slow", vec![]),
+            ("Traffic is sent to the other region", vec![MoveNames]),
             ("3 DB nodes per region", vec![Scale { kind: AssetKind::Database, to: Quantity::PerRegion(3) }]),
             ("Take a snapshot and restore it in us-west-1", vec![Restore]),
             ("aws rds promote-read-replica --db-instance-identifier shop", vec![PromoteDatabase]),
@@ -485,6 +442,24 @@ mod tests {
             ("Re-establish replication to us-east-2", vec![Failback]),
             ("Resync the old primary as a replica", vec![Failback]),
             ("Return to us-east-2 when it is there again", vec![Failback]),
+            ("Use Route 53 to auto-failover to the load balancer in us-west-1", vec![MoveNames]),
+            ("Automate failover of RDS and Route 53 failover", vec![AutomaticFailover, MoveNames]),
+            ("The load balancer has to be updated to point to the secondary region", vec![MoveNames]),
+            ("Promote the EKS cluster in the secondary region", vec![]),
+            ("Promote the out of region copy of the RDS database", vec![PromoteDatabase]),
+            ("Promote the secondary to standalone", vec![PromoteDatabase]),
+            ("Switch to the replica DB instance", vec![PromoteDatabase]),
+            ("Switch the replica to become master", vec![PromoteDatabase]),
+            (
+                "The database is changed from primary (us-east-2) to secondary (us-west-1)",
+                vec![PromoteDatabase],
+            ),
+            ("Open the writer instance and select failover", vec![PromoteDatabase]),
+            ("Configure the DR database as active", vec![PromoteDatabase]),
+            ("Update the databases such that the second region becomes the primary", vec![PromoteDatabase]),
+            ("Look whether the secondary RDS cluster has taken over", vec![AutomaticFailover]),
+            ("During a failover the database is read-only", vec![]),
+            ("Have a replica of the primary database as standby", vec![]),
             ("Lower the TTL to 60 s", vec![]),
             ("Set up monitoring in the other region", vec![Deploy { kind: Some(AssetKind::Monitoring) }]),
         ] {

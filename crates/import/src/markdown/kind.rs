@@ -33,6 +33,7 @@ const NOUNS: &[(AssetKind, &[&str])] = &[
             "patroni",
             "dynamodb",
             "mongodb",
+            "sql",
         ],
     ),
     (AssetKind::ObjectStorage, &["s3", "gcs", "minio", "blob"]),
@@ -50,6 +51,47 @@ const IN_NAMES: &[(AssetKind, &[&str])] = &[
 
 /// Words that end the head of a name.
 const AFTER_HEAD: &[&str] = &["for", "of", "in", "on", "with", "to", "that", "which", "running", "used"];
+
+/// Things of which no kind is kept: what they are called, and what they are.
+const OTHERS: &[(&[&str], &str)] = &[
+    (&["vpc", "subnet", "gateway", "igw", "vnet", "vip", "eip", "ip"], "part of a network"),
+    (&["securitygroup", "sg", "firewall"], "set of security rules"),
+    (&["iam", "role", "policy"], "set of permissions"),
+    (&["ami", "image"], "machine image"),
+];
+
+/// What a name or a purpose says that is of no kind here, such as a network; none if it names a kind, or nothing known.
+pub(super) fn other(text: &str) -> Option<&'static str> {
+    let (outside, inside) = split_brackets(&text.replace(['-', '_'], " "));
+    [outside.as_str(), inside.as_str()].into_iter().find_map(|text| {
+        let all = words(text);
+        let end = all.iter().position(|word| word.is_one_of(AFTER_HEAD)).unwrap_or(all.len());
+        let head = &all[..end];
+        // "AMI bucket" is a bucket, "subnet" alone none; any asset may have an image or an address.
+        let things = &[
+            "bucket",
+            "keypair",
+            "loadbalancer",
+            "balancer",
+            "alb",
+            "nlb",
+            "elb",
+            "lb",
+            "repository",
+            "repo",
+        ];
+        let last = head.last().is_some_and(|word| word.is_one_of(things));
+        let named = |word: &Word, others: &[&str]| {
+            let loose = word.is_one_of(&["image", "ip", "role", "policy"]);
+            word.is_one_of(others) && (!loose || head.last() == Some(word))
+        };
+        OTHERS
+            .iter()
+            .filter(|_| !last)
+            .find(|(others, _)| head.iter().any(|word| named(word, others)))
+            .map(|(_, what)| *what)
+    })
+}
 
 /// A kind and whether a misspelt word had to be guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +185,22 @@ mod tests {
             ("GitHub repo", Some(AssetKind::Repository)),
             ("Route 53 zone", Some(AssetKind::Dns)),
             ("rds-primary-1", Some(AssetKind::Database)),
+            ("EC2 keys", Some(AssetKind::KeyPair)),
+            ("SQL cluster", Some(AssetKind::Database)),
             ("Widget", None),
         ] {
             assert_eq!(of_name(name).map(|named| named.kind), kind, "{name}");
+        }
+        for (name, what) in [
+            ("VPC (east)", Some("part of a network")),
+            ("EKS security group", Some("set of security rules")),
+            ("ec2_sg", Some("set of security rules")),
+            ("Web server image", Some("machine image")),
+            ("AMI bucket", None),
+            ("Load balancer in the VPC", None),
+            ("EC2 instance", None),
+        ] {
+            assert_eq!(other(name), what, "{name}");
         }
         assert!(of_name("Load blancer").is_some_and(|named| named.guessed));
         assert!(of_name("Load balancer").is_some_and(|named| !named.guessed));

@@ -1,7 +1,8 @@
 //! How many there are of an asset, as a cell says it.
 
-use bascule_core::asset::Quantity;
+use bascule_core::asset::{AssetKind, Quantity};
 
+use super::region::region_of;
 use super::words::{Word, words};
 
 /// What a cell says of a number.
@@ -17,8 +18,90 @@ pub(super) enum Said {
     Unclear,
 }
 
+/// Read a cell of an asset of this kind: of a cluster its nodes count, and not the clusters.
+pub(super) fn read_of(kind: Option<AssetKind>, cell: &str) -> Said {
+    let clusters = match kind {
+        Some(AssetKind::Kubernetes | AssetKind::Database) => of_clusters(cell),
+        _ => None,
+    };
+    clusters.unwrap_or_else(|| read(cell))
+}
+
+/// What a cell says that counts clusters: "1 cluster (3 nodes) per region".
+fn of_clusters(cell: &str) -> Option<Said> {
+    const NODES: &[&str] = &["node", "instance", "replica", "server", "worker", "member", "machine", "vm"];
+    const REACH: usize = 5;
+    let all = words(&cell.replace('/', " per "));
+    let numbers: Vec<(usize, u32)> = (0..all.len()).filter_map(|at| Some((at, number(&all[at])??))).collect();
+    let (mut clusters, mut nodes) = (Vec::new(), Vec::new());
+    for (index, (at, n)) in numbers.iter().enumerate() {
+        let end = numbers.get(index + 1).map_or(all.len(), |(next, _)| *next).min(at + 1 + REACH);
+        let counted = all[at + 1..end].iter().find(|word| word.is("cluster") || word.is_one_of(NODES));
+        match counted {
+            Some(word) if word.is("cluster") => clusters.push(*n),
+            Some(_) => nodes.push(*n),
+            None => {}
+        }
+    }
+    let after = |texts: &[&str]| {
+        let spreads = |at: &usize| all[*at].is_one_of(&["per", "each", "every"]);
+        (0..all.len()).filter(spreads).any(|at| all.get(at + 1).is_some_and(|next| next.is_one_of(texts)))
+    };
+    let per_region = after(&["region", "site", "location"]);
+    let last = all.last().is_some_and(|word| word.is("each"));
+    let said = match (clusters.as_slice(), nodes.as_slice()) {
+        ([], _) => return None,
+        _ if numbers.len() != clusters.len() + nodes.len() => Said::Unclear,
+        ([1], [n]) if per_region => Said::Number(Quantity::PerRegion(*n)),
+        ([1], [n]) => Said::Number(Quantity::Total(*n)),
+        ([c], [n]) if !per_region && (last || after(&["cluster", "ha", "has", "with", "having", "of"])) => {
+            c.checked_mul(*n).map_or(Said::Unclear, |all| Said::Number(Quantity::Total(all)))
+        }
+        _ => Said::Unclear,
+    };
+    Some(said)
+}
+
 /// Read a cell.
 pub(super) fn read(cell: &str) -> Said {
+    match read_whole(cell) {
+        // "2 (one in each region)": what is in brackets only explains.
+        Said::Unclear => match cell.split_once('(') {
+            Some((before, after)) if !before.trim().is_empty() && after.trim_end().ends_with(')') => {
+                match read_whole(before) {
+                    Said::Number(quantity @ Quantity::Total(_)) => Said::Number(quantity),
+                    _ => Said::Unclear,
+                }
+            }
+            _ => of_regions(cell).map_or(Said::Unclear, Said::Number),
+        },
+        said => of_regions(cell).map_or(said, Said::Number),
+    }
+}
+
+/// "3 in us-east-2 and 3 in us-west-1": a number for each of several regions.
+fn of_regions(cell: &str) -> Option<Quantity> {
+    const REACH: usize = 4;
+    let all = words(cell);
+    let numbers: Vec<(usize, u32)> = (0..all.len()).filter_map(|at| Some((at, number(&all[at])??))).collect();
+    let mut each: Vec<(String, u32)> = Vec::new();
+    for (index, (at, n)) in numbers.iter().enumerate() {
+        let end = numbers.get(index + 1).map_or(all.len(), |(next, _)| *next).min(at + 1 + REACH);
+        let region = all[at + 1..end].iter().find_map(|word| region_of(&word.text))?;
+        if each.iter().any(|(known, _)| *known == region) {
+            return None;
+        }
+        each.push((region, *n));
+    }
+    let (_, first) = each.first().filter(|_| each.len() >= 2)?;
+    if each.iter().all(|(_, n)| n == first) {
+        return Some(Quantity::PerRegion(*first));
+    }
+    let sum = each.iter().try_fold(0_u32, |sum, (_, n)| sum.checked_add(*n))?;
+    Some(Quantity::Total(sum))
+}
+
+fn read_whole(cell: &str) -> Said {
     if is_nothing(cell) {
         return Said::Nothing;
     }
@@ -32,10 +115,17 @@ pub(super) fn read(cell: &str) -> Said {
     let plain = cell.replace(['×', '*'], "x");
     let plain = without_thousands(&plain);
     let all = words(&plain);
+    // "Up to two" is a bound.
+    if all.iter().any(|word| word.is_one_of(&["upto", "max", "maximum"]))
+        || all.windows(2).any(|w| w[0].is("up") && w[1].is("to"))
+    {
+        return Said::Unclear;
+    }
     let mut numbers: Vec<u32> = Vec::new();
     for word in &all {
         match number(word) {
-            Some(Some(n)) if !numbers.contains(&n) => numbers.push(n),
+            // "two (2)" says it twice, "2 here, 2 there" does not.
+            Some(Some(n)) if numbers != [n] || !plain.contains(&format!("({n})")) => numbers.push(n),
             Some(Some(_)) => {}
             // Digits that are no number: a range, a fraction, a number past 32 bits.
             Some(None) => return Said::Unclear,
@@ -173,6 +263,13 @@ mod tests {
             ("-1", Said::Unclear),
             ("99999999999", Said::Unclear),
             ("some", Said::Unclear),
+            ("2 here, 2 there", Said::Unclear),
+            ("2 (one in each region)", Said::Number(Quantity::Total(2))),
+            ("3 (2 at least)", Said::Number(Quantity::Total(3))),
+            ("up to two", Said::Unclear),
+            ("2 sets of 2 each", Said::Unclear),
+            ("3 in us-east-2 and 3 in us-west-1", Said::Number(Quantity::PerRegion(3))),
+            ("3 in us-east-2 and 2 in us-west-1", Said::Number(Quantity::Total(5))),
             ("one region only", Said::Unclear),
             ("NA", Said::NotApplicable),
             ("n/a", Said::NotApplicable),
@@ -181,5 +278,24 @@ mod tests {
         ] {
             assert_eq!(read(cell), expected, "{cell}");
         }
+    }
+
+    #[test]
+    fn of_clusters_the_nodes_count() {
+        let read = |cell| read_of(Some(AssetKind::Database), cell);
+        for (cell, expected) in [
+            ("1 cluster, 2 nodes", Said::Number(Quantity::Total(2))),
+            ("1 cluster (3 instances) per region", Said::Number(Quantity::PerRegion(3))),
+            ("2 clusters, 2 nodes/cluster", Said::Number(Quantity::Total(4))),
+            ("2 clusters with 2 nodes each", Said::Number(Quantity::Total(4))),
+            ("2 clusters (4 instances)", Said::Unclear),
+            ("1 cluster", Said::Unclear),
+            ("2 nodes cluster", Said::Number(Quantity::Total(2))),
+            ("2 node clusters", Said::Number(Quantity::Total(2))),
+            ("3", Said::Number(Quantity::Total(3))),
+        ] {
+            assert_eq!(read(cell), expected, "{cell}");
+        }
+        assert_eq!(read_of(None, "1 cluster"), Said::Number(Quantity::Total(1)));
     }
 }

@@ -4,13 +4,14 @@
 
 use bascule_core::document::{Document, Intent, Prose, WrittenPlan, WrittenStep};
 
-use super::block::{Block, RawRow, RowMark};
+use super::block::{Block, RawRow, RowMark, item};
 use super::columns;
 use super::heading::{Announced, Section, announced, numbered};
 use super::intent::MAX_INTENTS;
+use super::region::place;
 use super::source::shortened;
 use super::steps;
-use super::table::{Columns, Table};
+use super::table::{Columns, Table, lists_places};
 use super::template;
 use super::text::{MAX_PIECE, pieces, sentences};
 use super::words::words;
@@ -63,6 +64,10 @@ struct Reader {
     plan: Option<Plan>,
 }
 
+fn names_place(text: &str) -> bool {
+    words(text).iter().any(|word| place(&word.text).is_some())
+}
+
 /// The lines of code as commands: a line that ends in a backslash goes on in the next. Comments ask for nothing.
 fn commands(lines: &[(usize, String)]) -> Vec<(usize, String)> {
     let mut commands: Vec<(usize, String)> = Vec::new();
@@ -104,7 +109,13 @@ impl Reader {
 
     fn block(&mut self, block: &Block) {
         match block {
-            Block::Heading { line, level, text } => self.heading(*line, *level, text),
+            Block::Heading { line, level, text, row } => {
+                if *row && self.pass == Pass::Rest {
+                    let message = format!("a heading in a row of a table: {}", shortened(text));
+                    self.say(Code::HeadingInTable, *line, message, "take it out of the table");
+                }
+                self.heading(*line, *level, text);
+            }
             Block::Table(rows) => self.table(rows),
             Block::Html { line, text } => {
                 // The lines that only open or close the table hold nothing.
@@ -140,13 +151,30 @@ impl Reader {
                 None => self.step(line, rest, None),
             };
         }
-        match announced(text) {
-            Some(announced) if self.admits(level, announced) => self.enter(line, level, text, announced),
+        let found = announced(text);
+        let of_places = found.is_none_or(|found| found.section == Section::Zones);
+        if self.section == Some(Section::Zones) && of_places && (level > self.level || names_place(text)) {
+            return self.place(line, text);
+        }
+        match found {
+            Some(announced) if self.admits(level, announced) => {
+                self.enter(line, level, text, announced);
+                if announced.section == Section::Zones && names_place(text) {
+                    self.place(line, text);
+                }
+            }
             Some(_) => {}
             None if self.section.is_some() && level <= self.level => {
                 (self.section, self.level, self.columns) = (None, level, None);
             }
             None => {}
+        }
+    }
+
+    /// A heading among the places is one of them, or says what those below it are.
+    fn place(&mut self, line: usize, text: &str) {
+        if self.pass == Pass::Zones {
+            self.zones.heading(line, text);
         }
     }
 
@@ -331,12 +359,24 @@ impl Reader {
         }
         let mut taken = false;
         if matches!(self.section, Some(Section::PreSteps | Section::Steps | Section::Plan)) {
+            let said = lines.iter().filter(|(_, text)| !text.is_empty());
+            let list = said.clone().next().is_some() && said.clone().all(|(_, text)| item(text).is_some());
+            if list {
+                // No code at all: the steps as they were written elsewhere.
+                for (line, text) in said {
+                    let (done, text) = item(text).unwrap_or((None, text));
+                    self.item(*line, text, done);
+                }
+                return;
+            }
             for (line, command) in commands(lines) {
                 taken |= self.command(line, &command);
             }
         }
         if !taken {
-            let message = format!("a code fence of {} lines is not read", lines.len());
+            let number = lines.len();
+            let message =
+                format!("a code fence of {number} line{} is not read", if number == 1 { "" } else { "s" });
             self.say(Code::NotRead, opening, message, "say in words what the code does");
         }
         for (line, text) in lines.iter().filter(|(_, text)| text.starts_with('|')) {
@@ -382,11 +422,20 @@ impl Reader {
 
     fn table(&mut self, rows: &[RawRow]) {
         let header = rows.iter().find(|row| row.mark == RowMark::Cells);
-        let assets = header.is_some_and(|row| columns::is_assets(&row.cells));
+        let in_steps = matches!(self.section, Some(Section::PreSteps | Section::Steps | Section::Plan));
+        // "Component" and "Failover" head a table of steps as well.
+        let assets = header.is_some_and(|row| match in_steps {
+            true => columns::is_counted(&row.cells),
+            false => columns::is_assets(&row.cells),
+        });
         let under = self.under;
         match (self.section, self.pass) {
             (Some(Section::Zones), Pass::Zones) if !assets => self.zones.table(rows),
-            (_, Pass::Zones) => {}
+            (_, Pass::Zones) => {
+                for row in rows.iter().filter(|row| lists_places(&row.cells)) {
+                    self.zones.line(row.line, &row.cells.join(", "), true);
+                }
+            }
             (Some(Section::Zones), Pass::Rest) if !assets => {}
             (Some(Section::PreSteps | Section::Steps | Section::Plan), Pass::Rest) if !assets => {
                 let (steps, rest) = steps::from_table(rows, &self.document.zones, under);

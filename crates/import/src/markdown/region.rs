@@ -3,6 +3,8 @@
 //! Shapes, not lists: providers open regions faster than a list is mended. AWS: `us-east-2`, `us-gov-west-1`, zone
 //! `us-east-2a`. Google: `europe-west4`, zone `europe-west4-b`. Azure: `westus2`, `northeurope`.
 
+use super::words::distance;
+
 /// What a word is, as a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -46,14 +48,17 @@ pub(super) fn place(word: &str) -> Option<Place> {
 /// The region of a place.
 pub(super) fn region_of(word: &str) -> Option<String> {
     place(word).map(|place| match place {
-        Place::Region | Place::NearRegion => word.to_owned(),
+        Place::Region => word.to_owned(),
+        Place::NearRegion => word.trim_end_matches(|c: char| c.is_ascii_lowercase()).to_owned(),
         Place::ZoneOf(region) => region,
     })
 }
 
-/// Whether one name is probably the other, misspelt: as many letters, and at most two of them different.
+/// Whether one name is probably the other, misspelt: at most two letters or hyphens more, less, or different.
 pub(super) fn is_near(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).filter(|(a, b)| a != b).count() <= 2
+    // The longest names that are places: whatever is longer would only take long.
+    const LONGEST: usize = 32;
+    a.len() <= LONGEST && b.len() <= LONGEST && distance(a.as_bytes(), b.as_bytes()) <= 2
 }
 
 fn aws(word: &str) -> Option<Place> {
@@ -66,7 +71,10 @@ fn aws(word: &str) -> Option<Place> {
     let zone = &last[number.len()..];
     let numbered = number.len() == 1 && number.as_bytes()[0].is_ascii_digit() && zone.len() <= 1;
     let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    if !numbered || !parts[..parts.len() - 1].iter().all(|part| letters(part)) || area.len() != 2 {
+    if !numbered
+        || !parts[..parts.len() - 1].iter().all(|part| letters(part))
+        || (area.len() != 2 && area != "aws")
+    {
         return None;
     }
     let middle = parts.len() == 3 || parts[1] == "gov" || parts[1].starts_with("iso");
@@ -120,6 +128,7 @@ mod tests {
             ("northeurope", Some(Place::Region)),
             ("us-esat-2", Some(Place::NearRegion)),
             ("su-west-1", Some(Place::NearRegion)),
+            ("aws-west-1b", Some(Place::NearRegion)),
             ("db-node-1", None),
             ("t3.medium", None),
             ("east", None),

@@ -109,7 +109,9 @@ pub(super) fn from_table(
     let header = rows.iter().find(|row| row.mark == RowMark::Cells);
     let columns: Vec<Column> =
         header.map(|row| row.cells.iter().map(|cell| column(cell)).collect()).unwrap_or_default();
-    let is_header = columns.iter().any(|c| matches!(c, Column::Text | Column::Owner | Column::Number));
+    let delimited = rows.get(1).is_some_and(|row| row.mark == RowMark::Delimiter);
+    let is_header =
+        delimited || columns.iter().any(|c| matches!(c, Column::Text | Column::Owner | Column::Number));
     let (mut steps, mut rest) = (Vec::new(), Vec::new());
     let (mut seen_header, mut seen_delimiter) = (!is_header, false);
     for row in rows {

@@ -1,16 +1,21 @@
 //! A table of assets: each line becomes an asset or a finding.
 
-use bascule_core::asset::Quantity;
+use std::collections::HashMap;
+
+use bascule_core::asset::{AssetKind, Quantity};
 use bascule_core::document::{DrCell, Row, Zone};
 
 use super::block::{RawRow, RowMark};
 use super::columns::{Column, lay, of_header};
+use super::contradict::without_place;
+use super::heading::{Section, announced};
 use super::kind;
 use super::protection;
 use super::quantity::{self, Said};
 use super::source::shortened;
 use super::steps::places;
-use super::template;
+use super::template::{self, Left};
+use super::words::words;
 use crate::finding::{Code, Finding};
 
 /// The columns of the table before, for rows that a blank line cut off from it.
@@ -49,6 +54,7 @@ impl<'z> Table<'z> {
                 RowMark::Cells => table.row(row),
             }
         }
+        table.only_home();
         let columns = table.columns.clone();
         (table, columns)
     }
@@ -69,12 +75,18 @@ impl<'z> Table<'z> {
             );
         }
         let raw = &raw[leading..];
+        // A sample row above the header is no header.
+        if raw.get(1).is_some_and(|row| row.mark == RowMark::Cells) && raw[0].mark == RowMark::Cells {
+            let named = of_header(&raw[1].cells);
+            if template::left(&raw[0].cells) == Left::All && is_header(&raw[1].cells, &named) {
+                self.say(Code::SampleRow, raw[0].line, "the template's own sample row", "delete it");
+                return self.take_header(&raw[1..], before);
+            }
+        }
         let Some(first) = raw.first() else { return raw };
         let delimited = raw.get(1).is_some_and(|row| row.mark == RowMark::Delimiter);
         let columns = of_header(&first.cells);
-        let known = columns.iter().filter(|column| !matches!(column, Column::Other | Column::Name)).count();
-        let is_header = known >= 2 && !looks_like_row(&first.cells);
-        match (is_header, before) {
+        match (is_header(&first.cells, &columns), before) {
             (true, _) => self.use_columns(first, columns),
             (false, Some(before)) if !delimited => {
                 self.columns.clone_from(before);
@@ -149,18 +161,60 @@ impl<'z> Table<'z> {
         if !self.header.is_empty() && raw.cells == self.header {
             return self.say(Code::EmptyRow, raw.line, "the header once more", "delete it");
         }
-        if template::is_sample_row(&raw.cells) {
-            return self.say(Code::SampleRow, raw.line, "the template's own sample row", "delete it");
+        if lists_places(&raw.cells) {
+            let remedy = "move it below the heading Zones";
+            return self.say(
+                Code::NotRead,
+                raw.line,
+                "a row of places, not an asset: read as the zones",
+                remedy,
+            );
+        }
+        if is_mixed(&raw.cells) {
+            let message = format!(
+                "an asset among the dashes of a delimiter row: {}",
+                shortened(&raw.cells.join(" | "))
+            );
+            return self.say(Code::RowUnread, raw.line, message, "write them on lines of their own");
+        }
+        match template::left(&raw.cells) {
+            Left::All => {
+                return self.say(Code::SampleRow, raw.line, "the template's own sample row", "delete it");
+            }
+            Left::AllButName => {
+                let name = raw.cells.iter().find(|cell| !cell.is_empty()).map_or("", String::as_str);
+                let message =
+                    format!("only the name was filled in, `{}`; the rest is the template's", shortened(name));
+                return self.say(Code::RowUnread, raw.line, message, "fill in the rest, or delete the row");
+            }
+            Left::Some if template::is_tail(&raw.cells) => {
+                return self.say(
+                    Code::SampleRow,
+                    raw.line,
+                    "the end of the template's own sample row",
+                    "delete it",
+                );
+            }
+            Left::Some => {}
         }
         let laid = lay(&raw.cells, &self.columns);
         let cell = |wanted: Column| {
             let at = self.columns.iter().position(|column| *column == wanted)?;
             laid.cells.get(at).copied().flatten().map(|at| raw.cells[at].as_str())
         };
+        let answered = |wanted: Column| match cell(wanted) {
+            Some(cell) if template::is_prompt(cell) => Some(""),
+            other => other.map(template::answer),
+        };
         let name = cell(Column::Name).unwrap_or_default().to_owned();
-        let purpose = cell(Column::Purpose).unwrap_or_default().to_owned();
-        let size = cell(Column::Size).unwrap_or_default().to_owned();
-        let number = cell(Column::Quantity).map(str::to_owned);
+        let purpose = answered(Column::Purpose).unwrap_or_default().to_owned();
+        let size = answered(Column::Size).unwrap_or_default().to_owned();
+        let number = answered(Column::Quantity).map(str::to_owned);
+        let prompts = raw
+            .cells
+            .iter()
+            .filter(|cell| template::is_prompt(cell) && !template::is_dr_question(cell))
+            .count();
         let dr = cell(Column::Dr).unwrap_or_default().to_owned();
         let said_kind = cell(Column::Kind).unwrap_or_default().to_owned();
         if laid.moved {
@@ -170,10 +224,15 @@ impl<'z> Table<'z> {
             );
             self.say(Code::RowShifted, raw.line, message, "give the row one cell for each column");
         }
+        if prompts > 0 {
+            let message = format!("cells that still hold the template's words: {prompts}");
+            self.say(Code::TemplateText, raw.line, message, "write your own, or leave them empty");
+        }
         self.report_cells(raw, &laid.extra);
         let Some(name) = self.name(raw, name) else { return };
         let kind = self.kind(raw.line, &name, &said_kind, &purpose);
-        let quantity = self.quantity(raw.line, number.as_deref());
+        let counted = kind.is_some() || kind::other(&name).or_else(|| kind::other(&purpose)).is_none();
+        let quantity = self.quantity(raw.line, kind, number.as_deref(), counted);
         let dr = self.dr(raw.line, &dr);
         let zones = places(&raw.cells.join(" , "), self.zones);
         let size = (!quantity::is_nothing(&size) && !quantity::is_not_applicable(&size)).then_some(size);
@@ -219,13 +278,16 @@ impl<'z> Table<'z> {
         Some(name)
     }
 
-    fn kind(
-        &mut self,
-        line: usize,
-        name: &str,
-        said: &str,
-        purpose: &str,
-    ) -> Option<bascule_core::asset::AssetKind> {
+    fn kind(&mut self, line: usize, name: &str, said: &str, purpose: &str) -> Option<AssetKind> {
+        let other = kind::other(name).or_else(|| {
+            let silent = kind::of_name(name).is_none() && kind::of_name(said).is_none();
+            if silent { kind::other(purpose) } else { None }
+        });
+        if let Some(what) = other {
+            let message = format!("`{name}` is kept as a {what}, which nothing more is read of");
+            self.say(Code::KindOther, line, message, "nothing");
+            return None;
+        }
         let (named, from) = match (kind::of_name(name), kind::of_name(said), kind::of_text(purpose)) {
             (Some(named), _, _) => (named, "name"),
             (None, Some(named), _) => (named, "kind"),
@@ -248,40 +310,60 @@ impl<'z> Table<'z> {
         Some(named.kind)
     }
 
-    fn quantity(&mut self, line: usize, cell: Option<&str>) -> Option<Quantity> {
+    /// How many there are. Of what is not `counted` nothing is asked.
+    fn quantity(
+        &mut self,
+        line: usize,
+        kind: Option<AssetKind>,
+        cell: Option<&str>,
+        counted: bool,
+    ) -> Option<Quantity> {
         // A table without that column is one matter, said once, and not one for each row.
         let cell = match cell {
             Some(cell) => cell,
             None if self.columns.contains(&Column::Quantity) => "",
             None => return None,
         };
-        match quantity::read(cell) {
+        match quantity::read_of(kind, cell) {
             Said::Number(quantity) => return Some(quantity),
             Said::NotApplicable => {}
+            Said::Nothing | Said::Unclear if !counted => {}
             Said::Nothing => {
                 self.say(Code::QuantityUnread, line, "no number is said", "write how many there are")
             }
             Said::Unclear => {
-                let message = format!("`{}` is not one number", shortened(cell));
-                self.say(
-                    Code::QuantityUnread,
-                    line,
-                    message,
-                    "write how many there are in all, or per region",
-                );
+                let clusters = matches!(kind, Some(AssetKind::Kubernetes | AssetKind::Database))
+                    && words(cell).iter().any(|word| word.is("cluster"));
+                let cell = shortened(cell);
+                let (message, remedy) = match clusters {
+                    true => (
+                        format!("`{cell}` does not say how many nodes there are"),
+                        "write how many nodes there are in all, or per region",
+                    ),
+                    false => (
+                        format!("`{cell}` is not one number"),
+                        "write how many there are in all, or per region",
+                    ),
+                };
+                self.say(Code::QuantityUnread, line, message, remedy);
             }
         }
         None
     }
 
     fn dr(&mut self, line: usize, cell: &str) -> DrCell {
-        let read = protection::read(cell);
+        let home = self.zones.first().map(|zone| zone.name.as_str());
+        let read = protection::read(cell, home);
         match &read {
+            // A table without that column is one matter, too.
+            DrCell::Empty if !self.columns.contains(&Column::Dr) => {}
             DrCell::Empty => {
                 let remedy =
                     "write what happens to it when the region is lost: deployed, replicated, copied, …";
                 self.say(Code::DrEmpty, line, "the DR cell is empty", remedy);
             }
+            // Said at the end, of those that have no second row elsewhere.
+            DrCell::Said { text, protection: None } if protection::is_only_home(text, home) => {}
             DrCell::Said { text, protection: None } => {
                 let message = format!("what `{}` means for recovery can't be told", shortened(text));
                 self.say(Code::DrUnclear, line, message, "use one of: deployed, replicated, copied, stored elsewhere, rebuilt on demand, provider managed, one region only");
@@ -290,6 +372,45 @@ impl<'z> Table<'z> {
         }
         read
     }
+
+    /// Rows that only say that an asset runs in the region that is lost, and no other row says more of it.
+    fn only_home(&mut self) {
+        let home = self.zones.first().map(|zone| zone.name.as_str());
+        let named = |row: &Row| (row.kind, without_place(&row.name));
+        let mut rows: HashMap<_, usize> = HashMap::new();
+        self.rows.iter().for_each(|row| *rows.entry(named(row)).or_default() += 1);
+        let alone = self.rows.iter().filter(|row| rows.get(&named(row)) == Some(&1)).filter_map(|row| {
+            match &row.dr {
+                DrCell::Said { text, .. } if protection::is_only_home(text, home) => Some((row.line, text)),
+                DrCell::Said { .. } | DrCell::Empty => None,
+            }
+        });
+        let found: Vec<_> = alone.map(|(line, text)| (line, shortened(text))).collect();
+        for (line, text) in found {
+            let message =
+                format!("`{text}` says where it runs, and not what happens when that region is lost");
+            self.say(Code::DrUnclear, line, message, "write what there is of it in the other region");
+        }
+    }
+}
+
+/// Whether a first line names columns, and holds no asset.
+fn is_header(cells: &[String], columns: &[Column]) -> bool {
+    let known = columns.iter().filter(|column| !matches!(column, Column::Other | Column::Name)).count();
+    known >= 2 && !looks_like_row(cells)
+}
+
+/// Whether a row lists places, and is no asset: "AWS zones" with the regions' names.
+pub(super) fn lists_places(cells: &[String]) -> bool {
+    let Some(name) = cells.first() else { return false };
+    let heads = announced(name).is_some_and(|found| found.section == Section::Zones);
+    heads && kind::of_name(name).is_none() && places(&cells.join(" , "), &[]).len() > 1
+}
+
+/// Whether a delimiter row and an asset became one line.
+fn is_mixed(cells: &[String]) -> bool {
+    let mixed = |cell: &&String| cell.contains("----") && cell.contains(char::is_alphanumeric);
+    cells.iter().filter(mixed).count() >= 2
 }
 
 /// The template's columns, as many as there are cells.

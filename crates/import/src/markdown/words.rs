@@ -109,6 +109,8 @@ const COMPOUNDS: &[(&str, &str, &str)] = &[
     ("pre", "requisite", "prerequisite"),
     ("data", "base", "database"),
     ("key", "pair", "keypair"),
+    ("ec2", "key", "keypair"),
+    ("security", "group", "securitygroup"),
     ("ssh", "key", "keypair"),
     ("route", "53", "route53"),
     ("read", "only", "readonly"),
@@ -312,7 +314,7 @@ const OTHERS: &[&str] = &[
 ];
 
 /// How many letters must be put in, taken out, changed, or swapped with their neighbour (optimal string alignment).
-fn distance(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {

@@ -3,9 +3,10 @@
 use bascule_core::document::Zone;
 
 use super::block::{RawRow, RowMark};
-use super::region::{Place, place};
+use super::region::{Place, is_near, place, region_of};
+use super::source::shortened;
 use super::template;
-use super::words::{has_any, words};
+use super::words::{Word, has_any, words};
 use crate::finding::{Code, Finding};
 
 /// The most places, and the most findings of one line: a site has two regions and a witness, and more than this is no list
@@ -15,11 +16,32 @@ const MAX_ZONES: usize = 16;
 /// The most words of a line that is a place's name and not prose: "Ohio, US East (primary)".
 const MAX_NAME: usize = 5;
 
+/// A place that was read.
+struct Read {
+    zone: Zone,
+    role: Role,
+    /// Whether it is misspelt.
+    near: bool,
+    /// Whether zones of it were named.
+    zones: bool,
+    /// What is said of it if nothing names the region itself.
+    only_zones: Option<Finding>,
+}
+
+/// A line such as "Zone 1" or "DR site:", which says what the lines below it are.
+struct Label {
+    line: usize,
+    text: String,
+    role: Option<Role>,
+    /// Whether a place stands below it.
+    used: bool,
+}
+
 /// The places read so far.
 #[derive(Default)]
 pub(super) struct Zones {
-    /// With whether the text calls the place the active one.
-    read: Vec<(Zone, Role)>,
+    read: Vec<Read>,
+    label: Option<Label>,
     pub findings: Vec<Finding>,
 }
 
@@ -33,10 +55,42 @@ enum Role {
 impl Zones {
     /// The places, the active one first.
     pub fn finish(&mut self) -> Vec<Zone> {
+        self.end_label();
         let mut read = std::mem::take(&mut self.read);
-        // What is not shaped like a place may be none: it goes last among its like.
-        read.sort_by_key(|(zone, role)| (*role, place(&zone.name).is_none()));
-        read.into_iter().map(|(zone, _)| zone).collect()
+        self.findings.extend(read.iter_mut().filter_map(|read| read.only_zones.take()));
+        // Beside the active and the standby region a third one is neither; without an active one the first that is no
+        // standby is it. What is not shaped like a place may be none: it goes last among its like.
+        let active = read.iter().any(|read| read.role == Role::Active);
+        let rank = |role| match role {
+            Role::Active => 0,
+            Role::NotSaid => 1 + i32::from(active),
+            Role::Standby => 2 - i32::from(active),
+        };
+        read.sort_by_key(|read| (rank(read.role), place(&read.zone.name).is_none()));
+        read.into_iter().map(|read| read.zone).collect()
+    }
+
+    /// What is below a label is what it says; one below which nothing stands says too little.
+    fn end_label(&mut self) {
+        let Some(label) = self.label.take().filter(|label| !label.used) else { return };
+        let message = format!("`{}` names no region", shortened(&label.text));
+        self.say(
+            Code::ZoneShape,
+            label.line,
+            message,
+            "write the provider's name for it, for example us-east-2",
+        );
+    }
+
+    /// A line that only says what those below it are; none is forgotten, but of several in a row the first is told.
+    fn label(&mut self, line: usize, text: &str, role: Option<Role>) {
+        match &mut self.label {
+            Some(label) if !label.used => label.role = role.or(label.role),
+            _ => {
+                self.label =
+                    Some(Label { line, text: text.trim_end_matches(':').to_owned(), role, used: false })
+            }
+        }
     }
 
     /// A table of places.
@@ -50,15 +104,24 @@ impl Zones {
             if header && !names_one {
                 continue;
             }
-            if names_one {
-                self.line(row.line, &text, true);
-            } else {
-                let name = row.cells.iter().find(|cell| cell.contains(char::is_alphabetic));
-                match name {
-                    Some(name) => self.line(row.line, name, true),
-                    None => self.say(Code::EmptyRow, row.line, "a row without a place", "delete it"),
-                }
+            let before = (self.read.len(), self.findings.len());
+            match row.cells.iter().find(|cell| cell.contains(char::is_alphabetic)) {
+                _ if names_one => self.line(row.line, &text, true),
+                Some(name) => self.line(row.line, name, true),
+                None => self.say(Code::EmptyRow, row.line, "a row without a place", "delete it"),
             }
+            // A row of a table is never dropped in silence.
+            if before == (self.read.len(), self.findings.len()) {
+                self.say(Code::ZoneAgain, row.line, "a row that names no further region", "nothing");
+            }
+        }
+    }
+
+    /// A heading among the places; one that is about something else says nothing of them.
+    pub fn heading(&mut self, line: usize, text: &str) {
+        let all = words(text);
+        if about_places(&all) || all.iter().any(|word| place(&word.text).is_some()) {
+            self.line(line, text, true);
         }
     }
 
@@ -94,10 +157,13 @@ impl Zones {
                 );
                 continue;
             }
+            let role = role.or(self.label.as_ref().and_then(|label| label.role));
             self.place(line, &all[at].text, place, role.unwrap_or(Role::NotSaid));
         }
-        let found = !named.is_empty();
-        if found {
+        if !named.is_empty() {
+            if let Some(label) = &mut self.label {
+                label.used = true;
+            }
             return;
         }
         // "AWS:" above a list of its regions.
@@ -106,12 +172,16 @@ impl Zones {
             return self.say(Code::NotRead, line, "a provider's name, not a place", "nothing");
         }
         let role = role(&all);
-        let name = text.trim_end_matches(':').split(" (").next().unwrap_or(text);
+        let short = all.len() <= MAX_NAME && !text.ends_with(['.', '?', '!']);
+        if short && !all.is_empty() && !text.starts_with('"') && (about_places(&all) || text.ends_with(':')) {
+            return self.label(line, text, role);
+        }
+        let name = text.split(" (").next().unwrap_or(text);
         let name = name.rsplit_once(": ").map_or(name, |(_, name)| name).trim();
         let promise = has_any(&all, &["rpo", "rto"]);
-        let is_name =
-            !promise && !all.is_empty() && all.len() <= MAX_NAME && !text.ends_with(['.', '?', '!']);
-        if is_name && (listed || all.len() <= 2 || name.starts_with(char::is_uppercase)) {
+        let begins =
+            name.starts_with(char::is_uppercase) || (listed && name.starts_with(char::is_alphabetic));
+        if short && begins && !promise && !all.is_empty() {
             let message = format!("`{name}` is not shaped like a region");
             self.say(
                 Code::ZoneShape,
@@ -119,7 +189,7 @@ impl Zones {
                 message,
                 "write the provider's name for it, for example us-east-2",
             );
-            self.add(Zone { name: name.to_owned(), line }, role.unwrap_or(Role::NotSaid));
+            self.add(name, line, role.unwrap_or(Role::NotSaid));
         } else if !all.is_empty() {
             self.say(
                 Code::NotRead,
@@ -131,47 +201,73 @@ impl Zones {
     }
 
     fn place(&mut self, line: usize, word: &str, place: Place, role: Role) {
-        let name = match place {
-            Place::Region => word.to_owned(),
-            Place::NearRegion => {
-                let message = format!("`{word}` is not shaped like a region, but nearly");
-                self.say(
-                    Code::ZoneShape,
-                    line,
-                    message,
-                    "correct it: area, direction, number, as in us-east-2",
-                );
-                word.to_owned()
-            }
-            Place::ZoneOf(region)
-                if self.read.iter().any(|(zone, _)| zone.name == region && zone.line == line) =>
-            {
-                // Its region stands on the same line: nothing was misunderstood.
-                return;
-            }
-            Place::ZoneOf(region) => {
-                let message = format!("`{word}` is an availability zone of {region}, not a region");
-                self.say(Code::ZoneShape, line, message, "write the region");
-                region
-            }
+        let (name, near, zone) = match place {
+            Place::Region => (word.to_owned(), false, false),
+            // Its zones are one misspelt region.
+            Place::NearRegion => (region_of(word).unwrap_or_else(|| word.to_owned()), true, false),
+            Place::ZoneOf(region) => (region, false, true),
         };
-        if let Some((first, known)) = self.read.iter_mut().find(|(zone, _)| zone.name == name) {
-            *known = (*known).min(role);
-            let message = format!("{name} is on line {} already", first.line);
-            if first.line != line {
-                self.say(Code::ZoneAgain, line, message, "delete one of them");
+        if let Some(at) = self.read.iter().position(|read| read.zone.name == name) {
+            return self.again(at, line, role, near, zone);
+        }
+        let last = self.read.last_mut().filter(|last| zone && !last.zones);
+        if let Some(last) = last {
+            let is_near = last.near && last.zone.line == line && is_near(&last.zone.name, &name);
+            last.zones = true;
+            if is_near {
+                let message =
+                    format!("`{}` is misspelt: the zones beside it are those of {name}", last.zone.name);
+                last.zone.name.clone_from(&name);
+                last.near = false;
+                self.findings.retain(|finding| finding.line != line || finding.code != Code::ZoneShape);
+                return self.say(Code::ZoneShape, line, message, "correct it");
+            }
+            let message = format!("`{word}` is a zone of {name}, and stands with {}", last.zone.name);
+            let remedy = "correct one of them: a zone is named after its region";
+            self.say(Code::ZoneShape, line, message, remedy);
+        } else if zone {
+            let message =
+                format!("`{word}` is an availability zone of {name}, and nothing lists {name} itself");
+            let finding = Finding::new(Code::ZoneShape, line, message, "write the region");
+            self.add(&name, line, role);
+            if let Some(read) = self.read.last_mut().filter(|read| read.zone.name == name) {
+                (read.zones, read.only_zones) = (true, Some(finding));
             }
             return;
         }
-        self.add(Zone { name, line }, role);
+        if near {
+            let message = format!("`{word}` is not shaped like a region, but nearly");
+            self.say(Code::ZoneShape, line, message, "correct it: area, direction, number, as in us-east-2");
+        }
+        self.add(&name, line, role);
+        if let Some(read) = self.read.last_mut().filter(|read| read.zone.name == name) {
+            (read.near, read.zones) = (near, zone);
+        }
     }
 
-    fn add(&mut self, zone: Zone, role: Role) {
+    /// A place that was read before: its zones may be listed, and a region once.
+    fn again(&mut self, at: usize, line: usize, role: Role, near: bool, zone: bool) {
+        let read = &mut self.read[at];
+        read.role = read.role.min(role);
+        read.zones |= zone;
+        if zone || near {
+            return;
+        }
+        let zones_first = read.only_zones.take().is_some();
+        let (name, first) = (&read.zone.name, read.zone.line);
+        if !zones_first && first != line {
+            let message = format!("{name} is on line {first} already");
+            self.say(Code::ZoneAgain, line, message, "delete one of them");
+        }
+    }
+
+    fn add(&mut self, name: &str, line: usize, role: Role) {
         if self.read.len() < MAX_ZONES {
-            self.read.push((zone, role));
+            let zone = Zone { name: name.to_owned(), line };
+            self.read.push(Read { zone, role, near: false, zones: false, only_zones: None });
         } else {
-            let message = format!("more than {MAX_ZONES} places: `{}` is not read", zone.name);
-            self.say(Code::NotRead, zone.line, message, "list the regions that the site can run in");
+            let message = format!("more than {MAX_ZONES} places: `{name}` is not read");
+            self.say(Code::NotRead, line, message, "list the regions that the site can run in");
         }
     }
 
@@ -185,10 +281,19 @@ impl Zones {
     }
 }
 
+/// Words of lines that say what those below are: "Zone 1", "Subnets:", "Primary site".
+const LABELS: &[&str] =
+    &["zone", "region", "site", "az", "location", "subnet", "datacenter", "primary", "secondary"];
+
+fn about_places(all: &[Word]) -> bool {
+    let numbered = |word: &Word| word.text.trim_end_matches(|c: char| c.is_ascii_digit()) == "zone";
+    all.iter().any(|word| numbered(word) || word.is_one_of(LABELS))
+}
+
 /// Words beside a third place: it decides, and nothing of the site runs there.
 const WITNESS: &[&str] = &["witness", "voter", "quorum", "arbiter", "tiebreaker"];
 
-fn role(words: &[super::words::Word]) -> Option<Role> {
+fn role(words: &[Word]) -> Option<Role> {
     const ACTIVE: &[&str] = &["primary", "active", "main", "home", "production", "prod"];
     const STANDBY: &[&str] = &["secondary", "standby", "dr", "backup", "passive", "disaster", "failover"];
     words.iter().find_map(|word| {

@@ -3,6 +3,7 @@
 mod hostile;
 mod runbooks;
 mod shapes;
+mod wild;
 
 use std::path::Path;
 
