@@ -8,59 +8,97 @@ use bascule_core::manifest::Manifest;
 use bascule_core::observation::Observation;
 use bascule_core::operation::Outcome;
 use bascule_core::plan::{Kind, Plan};
-use bascule_core::planner::{self, Request};
-use bascule_core::render::{Failback, Rehearsal, Timing};
+use bascule_core::planner::{self, Finding, Request};
+use bascule_core::render::{Failback, LookedBack, Rehearsal, Timing};
 use bascule_engine::report::{self, Report};
 use bascule_engine::world::World;
 
 /// Operations that are read: ten years of a drill there and back every month would be 240; these are the last ten.
 const LOOK_BACK: u32 = 20;
+/// Operations whose beginnings are read if none of those was a move that succeeded: as many as a site that tries one a
+/// day begins in half a year.
+const MOVES_LOOK_BACK: u32 = 200;
 
 /// Reports of operations that succeeded, the newest first.
 #[derive(Debug, Default)]
-pub struct Past(Vec<Report>);
+pub struct Past {
+    reports: Vec<Report>,
+    /// The newest move, if it is older than all of those.
+    older_move: Option<Report>,
+    looked_back: LookedBack,
+}
+
+/// A plan, and what the planner warns of.
+pub struct Planned {
+    pub plan: Plan,
+    pub warnings: Vec<Finding>,
+}
 
 impl Past {
     /// Read them from the store.
     pub async fn read(world: &World) -> anyhow::Result<Self> {
         let mut reports = Vec::new();
-        for (header, open) in world.journals.list(LOOK_BACK).await? {
+        let listed = world.journals.list(LOOK_BACK).await?;
+        let more = |listed: usize, limit: u32| (listed >= limit as usize).then_some(limit);
+        let timings = more(listed.len(), LOOK_BACK);
+        for (header, open) in listed {
             if !open {
                 reports.push(report::report(&world.journals.read(&header.id).await?)?);
             }
         }
-        Ok(Self::of(reports))
+        let mut past = Self::of(reports);
+        past.looked_back.timings = timings;
+        if timings.is_some() && past.newest_move().is_none() {
+            let listed = world.journals.list(MOVES_LOOK_BACK).await?;
+            past.looked_back.moves = more(listed.len(), MOVES_LOOK_BACK);
+            for (header, _) in
+                listed.into_iter().skip(LOOK_BACK as usize).filter(|(h, _)| is_move(h.plan.kind))
+            {
+                let report = report::report(&world.journals.read(&header.id).await?)?;
+                if report.outcome == Some(Outcome::Succeeded) {
+                    past.older_move = Some(report);
+                    break;
+                }
+            }
+        }
+        Ok(past)
     }
 
     /// `reports` come the newest first.
     fn of(reports: Vec<Report>) -> Self {
-        Self(reports.into_iter().filter(|r| r.outcome == Some(Outcome::Succeeded)).collect())
+        let succeeded = |report: &Report| report.outcome == Some(Outcome::Succeeded);
+        Self { reports: reports.into_iter().filter(succeeded).collect(), ..Self::default() }
+    }
+
+    /// How far back was looked.
+    pub fn looked_back(&self) -> LookedBack {
+        self.looked_back
     }
 
     fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Report> {
-        self.0.iter().filter(move |report| report.kind == kind)
+        self.reports.iter().filter(move |report| report.kind == kind)
     }
 
-    /// The plan that would be run. What forbids it now is none of the document's business: a failover is always
-    /// forbidden while the region is well.
+    /// The plan that would be run: a failover once nothing of the other region is in sight, for a region that still
+    /// answers would be asked for more. What forbids it now is none of the document's business.
     pub fn plan(
         &self,
         manifest: &Manifest,
         seen: &Observation,
         kind: Kind,
         to: &RegionName,
-    ) -> Result<Plan, String> {
+    ) -> Result<Planned, String> {
         let measured_pauses_ms = self.of_kind(kind).filter_map(|r| r.hold_us).map(|us| us / 1000).collect();
         let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms };
-        let assessment = planner::plan(manifest, seen, &request);
-        assessment.plan.ok_or_else(|| {
-            let why: Vec<_> = assessment
-                .blocks
-                .iter()
-                .map(|b| format!("{}: {} ({})", b.subject, b.message, b.remedy))
-                .collect();
-            why.join("; ")
-        })
+        let assessment = match kind {
+            Kind::Failover => planner::plan(manifest, &seen.supposing_lost(manifest.other(to)), &request),
+            Kind::Switchover | Kind::Reinstate | Kind::Restore => planner::plan(manifest, seen, &request),
+        };
+        let Some(plan) = assessment.plan else {
+            let why = |b: &Finding| format!("{}: {} ({})", b.subject, b.message, b.remedy);
+            return Err(assessment.blocks.iter().map(why).collect::<Vec<_>>().join("; "));
+        };
+        Ok(Planned { plan, warnings: assessment.warnings })
     }
 
     /// How long each of a plan's steps took, in operations of its kind: the last time, and at the median.
@@ -83,18 +121,26 @@ impl Past {
         }
     }
 
+    fn newest_move(&self) -> Option<&Report> {
+        self.reports.iter().chain(&self.older_move).find(|report| is_move(report.kind))
+    }
+
     /// The last time the site was moved, in earnest or for practice.
     pub fn rehearsal(&self) -> Option<Rehearsal> {
-        let last = self.0.iter().find(|report| match report.kind {
-            Kind::Switchover | Kind::Failover => true,
-            Kind::Reinstate | Kind::Restore => false,
-        })?;
+        let last = self.newest_move()?;
         Some(Rehearsal {
             at: last.begun,
             kind: last.kind,
             outcome: format!("{} to {} succeeded", last.from, last.to),
             pause_ms: last.hold_us.map(|us| us / 1000),
         })
+    }
+}
+
+fn is_move(kind: Kind) -> bool {
+    match kind {
+        Kind::Switchover | Kind::Failover => true,
+        Kind::Reinstate | Kind::Restore => false,
     }
 }
 
@@ -162,5 +208,8 @@ mod tests {
         assert_eq!((last.kind, last.outcome.as_str()), (Kind::Switchover, "east to east succeeded"));
         assert_eq!(timing(vec![30, 10, 20]), Timing { predicted_ms: Some(20), measured_ms: Some(30) });
         assert_eq!(Past::default().rehearsal(), None);
+        let older_move = Some(operation(Kind::Failover, "west", 5, done()));
+        let past = Past { reports: vec![operation(Kind::Reinstate, "east", 70, done())], older_move, ..past };
+        assert_eq!(past.rehearsal().unwrap().kind, Kind::Failover);
     }
 }

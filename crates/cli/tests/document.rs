@@ -13,8 +13,10 @@ use bascule_core::facts::Facts;
 const MANIFEST: &str = include_str!("../../core/tests/manifest/right.toml");
 const OLDER: &str = "# Infrastructure\n\n## AWS Zones\nnorth-1\nsouth-1\n\n## Servers and Clusters\n\n\
     ### Table 1.1 Summary\n\n| Asset | Purpose | Size | Qty | DR |\n|---|---|---|---|---|\n\
-    | EC2 instances | sells shoes | t3.medium | 3 per region | |\n| Vault cluster on Kubernetes | | | 2 | |\n\n\
-    ## DR Plan\n\n### Pre-Steps\n\n- Phone the warehouse\n\n## Steps\n\n1. Promote the database of south-1\n";
+    | EC2 instances | sells shoes | t3.medium | 3 per region | |\n| Vault cluster on Kubernetes | | | 2 | |\n\
+    | Queue | | | 1 | |\n| Kubernetes cluster watch | | | | |\n\n### Descriptions\n\nThe shop closes at noon on Sundays.\n\n\
+    ## DR Plan\n\n### Pre-Steps\n\n- Phone the warehouse\n\n## Steps\n\n1. Promote the database of south-1\n\
+    2. Call the chairman\n";
 
 fn bascule(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bascule"));
@@ -84,6 +86,43 @@ fn an_older_document_gives_what_only_people_know() {
     assert!(written.contains("- [ ] Phone the warehouse"), "what can't be looked at stays open: {written}");
     assert!(written.contains("No plan can be made: the facts were read from a file"), "{written}");
     assert!(written.lines().count() < 150);
+}
+
+#[test]
+fn what_was_taken_over_is_read_back_and_what_was_not_is_told_with_its_line() {
+    let folder = folder();
+    let run = bascule(folder.path(), &["--from", "older.md", "--out", "dr.md"]);
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    for told in [
+        "older.md:14: Vault cluster on Kubernetes: nothing of this site is it",
+        "older.md:15: BSC-I007",
+        "older.md:15: Queue: its kind can't be told",
+        "older.md:31: \"Call the chairman\" is no step of a plan",
+    ] {
+        assert!(said.contains(&format!("warning: {told}")), "{told}\n{said}");
+    }
+    let written = fs::read_to_string(folder.path().join("dr.md")).expect("written");
+    for line in [
+        "| Kubernetes cluster Vault cluster on Kubernetes | not said | NA | 0 per region (wanted: 2) | unknown |",
+        "| Queue | not said | not observed | not observed (wanted: 1) | unknown |",
+        "- Noted, not observed: The shop closes at noon on Sundays.",
+    ] {
+        assert!(written.contains(&format!("{line}\n")), "{line}\n{written}");
+    }
+    let run = bascule(folder.path(), &["--check", "dr.md"]);
+    assert_eq!((run.status.code(), &*text(&run.stdout)), (Some(0), "dr.md matches what is seen\n"));
+    assert_eq!(text(&run.stderr), "");
+
+    fs::write(folder.path().join("dr.md"), written.replace("## Failback\n", "## Failback\n\nMind the gap\n"))
+        .expect("written");
+    let run = bascule(folder.path(), &["--from", "dr.md", "--out", "again.md"]);
+    let said = text(&run.stderr);
+    assert!(said.contains("not in the new one: Mind the gap"), "{said}");
+    let again = fs::read_to_string(folder.path().join("again.md")).expect("written");
+    let settled =
+        |text: &str| text.lines().filter(|l| !l.starts_with("- Observed")).collect::<Vec<_>>().join("\n");
+    assert_eq!(settled(&again), settled(&written), "written again it says the same");
 }
 
 #[test]

@@ -66,6 +66,26 @@ pub struct Observation {
     pub names: BTreeMap<DnsName, Vec<NameAnswer>>,
 }
 
+impl Observation {
+    /// What would be seen if nothing of a region were in sight from now on.
+    #[must_use]
+    pub fn supposing_lost(&self, region: &RegionName) -> Self {
+        fn unseen<T>() -> Observed<T> {
+            Observed::NotObserved { why: "supposed lost".to_owned() }
+        }
+        let mut supposed = self.clone();
+        let lost = RegionObservation {
+            database: unseen(),
+            gate: unseen(),
+            pool: unseen(),
+            compute: unseen(),
+            lost_since: Some(self.at),
+        };
+        supposed.regions.insert(region.clone(), lost);
+        supposed
+    }
+}
+
 /// How the move that made a region active came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

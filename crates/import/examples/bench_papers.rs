@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use bascule_core::check::check;
 use bascule_core::inventory::inventory;
-use bascule_core::render::{Failback, Sheet, document_markdown};
+use bascule_core::render::{Failback, Kept, LookedBack, Sheet, document_markdown};
 use bascule_core::time::Timestamp;
 use bascule_import::{Papers, facts, markdown, site, terraform};
 use serde::{Deserialize, Serialize};
@@ -134,10 +134,12 @@ fn one_run(assets: usize) -> Result<(), Box<dyn Error>> {
         facts: &known,
         items: &items,
         checked: &checked,
+        kept: &Kept::default(),
         failover: Err("papers make no plan"),
         switchover: Err("papers make no plan"),
         failback: Failback::default(),
         rehearsal: None,
+        looked_back: LookedBack::default(),
         at,
     });
     let document_ms = spent_ms()? - begun_document;

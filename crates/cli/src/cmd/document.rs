@@ -1,8 +1,10 @@
 //! `bascule document`: the disaster-recovery document, written from what is seen now, and whether a committed one still
 //! matches it.
 //!
-//! What only people know is read from an older document: what an asset is for, and the pre-steps that nobody can look
-//! at. All else is seen, planned, or taken from the history of operations. Decides nothing, changes nothing on the site.
+//! What only people know is read from an older document: what an asset is for, what is wanted of it, what they noted, and
+//! the pre-steps that nobody can look at. All else is seen, planned, or taken from the history of operations. Decides nothing, changes nothing on the site.
+
+mod older;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,19 +13,17 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use bascule_core::asset::Quantity;
 use bascule_core::check::check;
-use bascule_core::document::Document;
-use bascule_core::facts::{Fact, Facts, Paper, Source, Wanted};
+use bascule_core::facts::{Fact, Facts, Paper, Source};
 use bascule_core::inventory::{Item, inventory};
-use bascule_core::plan::Plan;
-use bascule_core::render::{self, Move, Sheet};
+use bascule_core::render::{self, Kept, Move, Sheet};
 use bascule_core::time::Timestamp;
 use clap::Args as ClapArgs;
 
+use self::older::Older;
 use crate::cmd::{block_on, print};
-use crate::papers::Papers;
-use crate::past::Past;
+
+use crate::past::{Past, Planned};
 use crate::site::Site;
 use crate::{exit, wiring};
 
@@ -46,7 +46,8 @@ Exit codes:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXITS)]
 pub struct Args {
-    /// An older document: what its assets are for, and its own pre-steps, are kept [default: the one that is checked]
+    /// An older document: its rows, what they are for, its descriptions and pre-steps are kept; stderr says what is not
+    /// [default: the one that is checked]
     #[arg(long, value_name = "DOCUMENT")]
     from: Option<PathBuf>,
     /// Write the Markdown here, in place of what is there; without any of these three it is printed
@@ -67,38 +68,35 @@ pub struct Args {
 struct Known {
     facts: Facts,
     past: Past,
-    failover: Result<Plan, String>,
-    switchover: Result<Plan, String>,
+    failover: Result<Planned, String>,
+    switchover: Result<Planned, String>,
 }
 
 /// Run it.
 pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     let committed = args.check.as_deref().map(read).transpose()?;
-    let from = args.from.as_ref().or(args.check.as_ref());
-    let older = from.map(|path| Papers::open(std::slice::from_ref(path))).transpose()?;
-    if let (Some(papers), Some(path)) = (&older, from)
-        && papers.document.is_none()
-    {
-        let text = format!("{} holds no document in Markdown; `bascule import` says why", path.display());
-        return Err(exit::Usage(text).into());
-    }
+    let older = args.from.as_ref().or(args.check.as_ref()).map(|path| Older::read(path)).transpose()?;
     let mut known = match &args.facts {
         Some(path) => from_file(path)?,
         None => look(site)?,
     };
-    if let Some((file, imported)) = older.as_ref().and_then(|papers| papers.document.as_ref()) {
+    let mut kept = Kept::default();
+    if let Some(older) = &older {
         let facts = &mut known.facts;
-        facts.paper = Fact::seen(
-            Paper::Written(imported.document.clone()),
-            now(),
-            Source::Line { file: file.clone(), line: 0 },
-        );
-        // Numbers that a document of ours repeats were seen, not asked for.
-        let asks = args.from.is_some() && args.from != args.check;
-        keep(&mut facts.wanted, &imported.document, file, asks);
+        let paper = Paper::Written(older.document().clone());
+        facts.paper = Fact::seen(paper, now(), Source::Line { file: older.file.clone(), line: 0 });
+        let untaken;
+        (kept, untaken) = older.kept(facts);
+        // the check itself compares each line
+        if args.from.is_some() {
+            older.warn(facts, &untaken);
+        }
     }
     let items = inventory(&known.facts);
-    let (markdown, html) = written(&known, &items);
+    let (markdown, html) = written(&known, &items, &kept);
+    if let Some(older) = older.filter(|_| args.from.is_some()) {
+        older.warn_of_lost(&markdown);
+    }
     if let Some(path) = &args.out {
         replace(path, &markdown)?;
     }
@@ -117,10 +115,10 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The document as Markdown and as a page.
-fn written(known: &Known, items: &[Item]) -> (String, String) {
+fn written(known: &Known, items: &[Item], kept: &Kept) -> (String, String) {
     let checked = check(&known.facts);
-    let timings = |plan: &Result<Plan, String>| match plan {
-        Ok(plan) => known.past.timings(plan),
+    let timings = |planned: &Result<Planned, String>| match planned {
+        Ok(planned) => known.past.timings(&planned.plan),
         Err(_) => BTreeMap::new(),
     };
     let (failing, switching) = (timings(&known.failover), timings(&known.switchover));
@@ -128,18 +126,20 @@ fn written(known: &Known, items: &[Item]) -> (String, String) {
         facts: &known.facts,
         items,
         checked: &checked,
+        kept,
         failover: known
             .failover
             .as_ref()
-            .map(|plan| Move { plan, timings: &failing })
+            .map(|p| Move { plan: &p.plan, timings: &failing, warnings: &p.warnings })
             .map_err(String::as_str),
         switchover: known
             .switchover
             .as_ref()
-            .map(|plan| Move { plan, timings: &switching })
+            .map(|p| Move { plan: &p.plan, timings: &switching, warnings: &p.warnings })
             .map_err(String::as_str),
         failback: known.past.failback(&known.facts.home.name),
         rehearsal: known.past.rehearsal(),
+        looked_back: known.past.looked_back(),
         at: items.iter().flat_map(|i| &i.evidence).filter_map(|e| e.at).max().unwrap_or_else(now),
     };
     (render::document_markdown(&sheet), render::document_html(&sheet))
@@ -166,47 +166,6 @@ fn from_file(path: &Path) -> anyhow::Result<Known> {
     let none = || Err("the facts were read from a file, and the site was not looked at".to_owned());
     Ok(Known { facts, past: Past::default(), failover: none(), switchover: none() })
 }
-
-/// Take over what only people know. A row stands for an asset of its kind that it names, or for the only one, or, if it
-/// is the kind's only row and says as many as there are, for all of them.
-fn keep(wanted: &mut Vec<Wanted>, document: &Document, file: &str, asks: bool) {
-    for row in &document.assets {
-        let Some(kind) = row.kind else { continue };
-        let there = wanted.iter().filter(|w| w.kind == kind).count();
-        let alone = document.assets.iter().filter(|r| r.kind == Some(kind)).count() == 1;
-        let several = row.quantity == u32::try_from(there).ok().map(Quantity::Total);
-        let all = alone && (there == 1 || several);
-        let named = |name: &str| row.name == name || row.name.ends_with(&format!(" {name}"));
-        let purpose = if row.purpose == NOT_SAID { "" } else { &row.purpose };
-        let mut stands = false;
-        for asset in wanted.iter_mut().filter(|w| w.kind == kind && (all || named(&w.name))) {
-            stands = true;
-            // what people say goes before what a manifest's section says of its kind
-            if !purpose.is_empty() {
-                purpose.clone_into(&mut asset.purpose);
-            }
-            if asks {
-                asset.size = asset.size.take().or_else(|| row.size.clone());
-            }
-            if asks && there == 1 {
-                asset.quantity = asset.quantity.or(row.quantity);
-            }
-        }
-        if asks && !stands {
-            wanted.push(Wanted {
-                kind,
-                name: row.name.clone(),
-                purpose: purpose.to_owned(),
-                size: row.size.clone(),
-                quantity: row.quantity,
-                from: Source::Line { file: file.to_owned(), line: row.line },
-            });
-        }
-    }
-}
-
-/// What stands in the document where nobody says what an asset is for.
-const NOT_SAID: &str = "not said";
 
 fn compare(path: &Path, committed: &str, fresh: &str) -> ExitCode {
     let differences = render::document_matches(committed, fresh);

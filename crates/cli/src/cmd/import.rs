@@ -399,6 +399,6 @@ fn ranges(lines: &[usize]) -> String {
 }
 
 /// On one line, and harmless for a terminal: files and their names may hold anything.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

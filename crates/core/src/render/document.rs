@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{pre_steps, words};
+use super::{Kept, pre_steps, words};
+use crate::asset::Protection;
 use crate::check::Checked;
 use crate::facts::{Evidence, Fact, Facts};
 use crate::id::StepId;
 use crate::inventory::Item;
 use crate::plan::{Kind, Plan};
+use crate::planner::Finding;
 use crate::time::Timestamp;
 
 /// Everything a document is written from.
@@ -19,14 +21,18 @@ pub struct Sheet<'a> {
     pub items: &'a [Item],
     /// The checks of those facts.
     pub checked: &'a [Checked],
+    /// What people wrote that nobody can look at.
+    pub kept: &'a Kept,
     /// How it would be moved when its region is lost; or why no plan can be made now.
     pub failover: Result<Move<'a>, &'a str>,
     /// How it would be moved while both regions are there; or why no plan can be made now.
     pub switchover: Result<Move<'a>, &'a str>,
     /// How long the way back took the last time.
     pub failback: Failback,
-    /// When it was last moved, in earnest or for practice; none if it never was.
+    /// When it was last moved, in earnest or for practice; none if that was not found.
     pub rehearsal: Option<Rehearsal>,
+    /// How far back all that was looked for.
+    pub looked_back: LookedBack,
     /// When the last fact was seen.
     pub at: Timestamp,
 }
@@ -38,6 +44,17 @@ pub struct Move<'a> {
     pub plan: &'a Plan,
     /// What is known of its steps' durations.
     pub timings: &'a BTreeMap<StepId, Timing>,
+    /// What the planner says should be known of it.
+    pub warnings: &'a [Finding],
+}
+
+/// How many of the newest operations were looked through; none if that were all there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LookedBack {
+    /// For how long steps took.
+    pub timings: Option<u32>,
+    /// For the last move.
+    pub moves: Option<u32>,
 }
 
 /// The way back has no plan before the region returns. It is two operations, whose times are known from the last ones.
@@ -79,17 +96,39 @@ pub(super) struct Row {
 /// The table's columns.
 pub(super) const COLUMNS: [&str; 5] = ["Asset", "Purpose", "Size", "Qty", "DR"];
 
-/// A row of the table for each asset.
+/// What stands where nobody says what an asset is for.
+pub(super) const NOT_SAID: &str = "not said";
+
+/// A row of the table for each asset, and for each thing that somebody wrote down and nobody could look for.
 pub(super) fn rows(sheet: &Sheet<'_>) -> impl Iterator<Item = Row> {
-    sheet.items.iter().map(|item| Row {
+    let purpose = |said: &str| if said.is_empty() { NOT_SAID } else { said }.to_owned();
+    let seen = sheet.items.iter().map(move |item| Row {
         cells: [
             words::asset(item),
-            if item.purpose.is_empty() { "not said".to_owned() } else { item.purpose.clone() },
+            purpose(&item.purpose),
             words::size(item),
             words::counted(item),
             item.protection.as_str().to_owned(),
         ],
-    })
+    });
+    let strange = sheet.kept.rows.iter().map(move |row| Row {
+        cells: [
+            row.name.clone(),
+            purpose(&row.purpose),
+            words::not_observed(row.size.as_deref()),
+            words::not_observed(row.quantity.map(words::quantity).as_deref()),
+            Protection::Unknown.as_str().to_owned(),
+        ],
+    });
+    seen.chain(strange)
+}
+
+/// Why nothing is known of something that stands in the table.
+pub(super) fn not_looked_for() -> String {
+    format!(
+        "{}: what kind of asset it is can't be told, so nobody looked for it",
+        Protection::Unknown.as_str()
+    )
 }
 
 /// How many of an asset are there and well, in each place.
@@ -104,9 +143,15 @@ pub(super) fn protected(item: &Item) -> String {
     format!("{}: {}", item.protection.as_str(), item.why)
 }
 
-/// One piece of evidence: what and where.
-pub(super) fn told(evidence: &Evidence) -> String {
-    format!("{} ({})", evidence.what, evidence.from)
+/// The evidence, each with where and when it was seen. What one answer told stands together.
+pub(super) fn told(evidence: &[Evidence]) -> Vec<String> {
+    let answers = evidence.chunk_by(|a, b| a.from == b.from && a.at == b.at);
+    let answer = |told: &[Evidence]| {
+        let what: Vec<&str> = told.iter().map(|e| e.what.as_str()).collect();
+        let at = told[0].at.map_or_else(|| "not seen at any time".to_owned(), |at| at.to_string());
+        format!("{} ({}, {at})", what.join("; "), told[0].from)
+    };
+    answers.map(answer).collect()
 }
 
 /// What is not yet done.
@@ -136,10 +181,15 @@ fn owner(sheet: &Sheet<'_>) -> String {
 
 /// The last rehearsal in words.
 pub(super) fn rehearsal(sheet: &Sheet<'_>) -> String {
-    let Some(last) = &sheet.rehearsal else { return "never".to_owned() };
+    let Some(last) = &sheet.rehearsal else { return never(sheet.looked_back.moves) };
     let pause =
         last.pause_ms.map_or_else(String::new, |ms| format!(", writes waited for {}", words::span(ms)));
     format!("{}, {}, {}{pause}", last.at, last.kind.as_str(), last.outcome)
+}
+
+/// That something did not happen, as far as that is known.
+fn never(looked_back: Option<u32>) -> String {
+    looked_back.map_or_else(|| "never".to_owned(), |count| format!("not in the last {count} operations"))
 }
 
 /// A step of the real plan.
@@ -163,7 +213,7 @@ pub(super) fn steps(sheet: &Sheet<'_>, plan: &Move<'_>) -> Vec<StepLine> {
             owner: owner.clone(),
             bound: words::span(step.bound_ms),
             predicted: predicted(timing),
-            measured: measured(timing),
+            measured: measured(sheet, timing),
         }
     };
     plan.plan.steps.iter().map(line).collect()
@@ -173,8 +223,8 @@ fn predicted(timing: Timing) -> String {
     timing.predicted_ms.map_or_else(|| "unknown".to_owned(), words::span)
 }
 
-fn measured(timing: Timing) -> String {
-    timing.measured_ms.map_or_else(|| "never".to_owned(), words::span)
+fn measured(sheet: &Sheet<'_>, timing: Timing) -> String {
+    timing.measured_ms.map_or_else(|| never(sheet.looked_back.timings), words::span)
 }
 
 /// The two steps of the way back. Nothing bounds them beforehand: how much has to follow is not known yet.
@@ -186,7 +236,7 @@ pub(super) fn way_back(sheet: &Sheet<'_>) -> [StepLine; 2] {
         owner: owner(sheet),
         bound: "not bounded".to_owned(),
         predicted: predicted(timing),
-        measured: measured(timing),
+        measured: measured(sheet, timing),
     };
     [
         line(
@@ -202,9 +252,16 @@ pub(super) fn way_back(sheet: &Sheet<'_>) -> [StepLine; 2] {
     ]
 }
 
-/// What the plan is for.
+/// What the plan is for, and how it is run.
 pub(super) fn purpose(plan: &Plan) -> String {
-    format!("{} from {} to {}", plan.kind.as_str(), plan.from, plan.to)
+    let kind = plan.kind.as_str();
+    format!("{kind} from {} to {}: bascule {kind} --to {}", plan.from, plan.to, plan.to)
+}
+
+/// What the planner warns of, each with what to do.
+pub(super) fn warnings(plan: &Move<'_>) -> impl Iterator<Item = String> {
+    let words = |w: &Finding| format!("{} {}: {}; {}", w.code.as_str(), w.subject, w.message, w.remedy);
+    plan.warnings.iter().map(words)
 }
 
 /// What the whole plan is expected to cost.

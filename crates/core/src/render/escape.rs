@@ -44,6 +44,27 @@ pub(super) fn markdown(text: &str) -> String {
     escaped
 }
 
+/// What [`markdown`] was given, but for its control characters.
+pub(super) fn unmarkdown(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let entity =
+            [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>')].into_iter().find(|(e, _)| rest.starts_with(e));
+        let (length, meant) = match (c, entity) {
+            (_, Some((entity, meant))) => (entity.len(), meant),
+            ('\\', None) => match rest[1..].chars().next().filter(char::is_ascii_punctuation) {
+                Some(next) => (2, next),
+                None => (1, c),
+            },
+            (c, None) => (c.len_utf8(), c),
+        };
+        plain.push(meant);
+        rest = &rest[length..];
+    }
+    plain
+}
+
 /// A path as a relative URI reference (RFC 3986, section 2.1).
 pub(super) fn uri(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
@@ -65,6 +86,8 @@ mod tests {
     fn a_name_from_outside_stays_within_its_place() {
         assert_eq!(xml("<a b='c'>&\"\u{1b}"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot;\u{fffd}");
         assert_eq!(markdown("a|b\n# c <img> [x](y)"), "a\\|b \\# c &lt;img&gt; \\[x\\](y)");
+        let hard = "a|b\\ # <img> &amp; \\| [x](y)";
+        assert_eq!(unmarkdown(&markdown(hard)), hard);
         assert_eq!(plain("a\u{1b}[31m\u{202e}b"), "a\u{fffd}[31m\u{fffd}b");
         assert_eq!(uri("a b/ü.tf:1"), "a%20b/%C3%BC.tf%3A1");
     }

@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 
 use super::document::{self, COLUMNS, Move, Sheet, StepLine};
 use super::escape::xml;
+use super::kept::NOTED;
+use super::matches::WARNED;
 use super::picture::picture_svg;
 use super::pre_steps::NOTHING;
 use super::words;
+use crate::asset::Protection;
 use crate::inventory::Item;
 
 const HEAD: &str = "<!DOCTYPE html>
@@ -42,6 +45,12 @@ pub fn document_html(sheet: &Sheet<'_>) -> String {
     for item in sheet.items {
         description(&mut out, item);
     }
+    for row in &sheet.kept.rows {
+        let _ = writeln!(out, "<p>{}: {}</p>", xml(&row.name), document::not_looked_for());
+    }
+    for note in &sheet.kept.notes {
+        let _ = writeln!(out, "<p>{NOTED}{}</p>", xml(&note.text));
+    }
     out.push_str("<h2>DR Plan</h2>\n<ul>\n");
     for (what, words) in document::promises(sheet) {
         let _ = writeln!(out, "<li>{what}: {}</li>", xml(&words));
@@ -68,20 +77,26 @@ fn table(out: &mut String, columns: &[&str], rows: impl Iterator<Item = Vec<Stri
     for row in rows {
         out.push_str("<tr>");
         for cell in row {
-            let _ = write!(out, "<td>{}</td>", xml(&cell));
+            let _ = write!(out, "<td>{}</td>", marked(&cell));
         }
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n");
 }
 
+/// A cell; what somebody has to see to stands out.
+fn marked(cell: &str) -> String {
+    let gap = [Protection::OneRegionOnly, Protection::Unknown].map(Protection::as_str).contains(&cell);
+    if gap { format!("<strong>{cell}</strong>") } else { xml(cell) }
+}
+
 fn description(out: &mut String, item: &Item) {
     let (title, found) = (xml(&words::asset(item)), xml(&document::found(item)));
-    let protected = xml(&document::protected(item));
-    let _ = writeln!(out, "<details><summary>{title}: {found}</summary>\n<p>{protected}</p>\n<ul>");
-    for evidence in &item.evidence {
-        let at = evidence.at.map_or_else(String::new, |at| format!(", {at}"));
-        let _ = writeln!(out, "<li>{}{at}</li>", xml(&document::told(evidence)));
+    let (how, why) = (marked(item.protection.as_str()), xml(&item.why));
+    let _ =
+        writeln!(out, "<details><summary>{title}: {how}</summary>\n<p>{why}. Found in {found}.</p>\n<ul>");
+    for told in document::told(&item.evidence) {
+        let _ = writeln!(out, "<li>{}</li>", xml(&told));
     }
     out.push_str("</ul></details>\n");
 }
@@ -106,7 +121,10 @@ fn steps(out: &mut String, sheet: &Sheet<'_>, plan: &Result<Move<'_>, &str>) {
             return;
         }
     };
-    let _ = writeln!(out, "<p>A {}.</p>", xml(&document::purpose(plan.plan)));
+    let _ = writeln!(out, "<p>A {}</p>", xml(&document::purpose(plan.plan)));
+    for warning in document::warnings(plan) {
+        let _ = writeln!(out, "<p>{WARNED}{}</p>", xml(&warning));
+    }
     lines(out, document::steps(sheet, plan));
     let _ = writeln!(out, "<p>Predicted: {}</p>", xml(&document::prediction(plan.plan)));
 }

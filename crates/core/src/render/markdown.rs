@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::document::{self, COLUMNS, Move, Sheet, StepLine};
 use super::escape::markdown as md;
-use super::matches::{FOUND, LAST_REHEARSAL, OBSERVED, PREDICTED};
+use super::kept::NOTED;
+use super::matches::{FOUND, LAST_REHEARSAL, OBSERVED, PREDICTED, WARNED};
 use super::pre_steps::NOTHING;
 use super::words;
 
@@ -24,9 +25,13 @@ pub fn document_markdown(sheet: &Sheet<'_>) -> String {
     for item in sheet.items {
         let (title, protected) = (md(&words::asset(item)), md(&document::protected(item)));
         let _ = write!(out, "\n{title} ({protected}){FOUND}{}.", md(&document::found(item)));
-        let seen: Vec<String> = item.evidence.iter().map(|e| md(&document::told(e))).collect();
+        let seen: Vec<String> = document::told(&item.evidence).iter().map(|told| md(told)).collect();
         let _ = writeln!(out, " Seen: {}.", seen.join("; "));
     }
+    for row in &sheet.kept.rows {
+        let _ = writeln!(out, "\n{} ({}).", md(&row.name), document::not_looked_for());
+    }
+    notes(&mut out, sheet);
     facts_of_the_plan(&mut out, sheet);
     out.push_str("\n## DR Plan\n\n### Pre-Steps\n\n");
     let open = document::pre_steps(sheet);
@@ -45,6 +50,16 @@ pub fn document_markdown(sheet: &Sheet<'_>) -> String {
     out
 }
 
+/// What people know beside all this.
+fn notes(out: &mut String, sheet: &Sheet<'_>) {
+    if !sheet.kept.notes.is_empty() {
+        out.push('\n');
+    }
+    for note in &sheet.kept.notes {
+        let _ = writeln!(out, "- {NOTED}{}", md(&note.text));
+    }
+}
+
 /// What is said of the plan as a whole. It stands among the descriptions: under "Steps" a reader takes each line for
 /// a step.
 fn facts_of_the_plan(out: &mut String, sheet: &Sheet<'_>) {
@@ -55,6 +70,9 @@ fn facts_of_the_plan(out: &mut String, sheet: &Sheet<'_>) {
     for plan in [&sheet.failover, &sheet.switchover].into_iter().flatten() {
         let _ = writeln!(out, "- Plan: {}", md(&document::purpose(plan.plan)));
         let _ = writeln!(out, "- {PREDICTED}{}", md(&document::prediction(plan.plan)));
+        for warning in document::warnings(plan) {
+            let _ = writeln!(out, "- {WARNED}{}", md(&warning));
+        }
     }
     let _ = writeln!(out, "- {LAST_REHEARSAL}{}", md(&document::rehearsal(sheet)));
     let _ = writeln!(out, "- {OBSERVED}{}", sheet.at);

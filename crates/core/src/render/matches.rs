@@ -1,9 +1,10 @@
 //! Whether a committed document still says what is seen.
 //!
 //! Compared is what stays so until somebody changes the site: regions, the table, how each asset is protected and why,
-//! promises, what is open, and the steps. Left out, since it moves by itself: dates, times and what is predicted from
-//! them, how many of an asset are well and the evidence for it, and what is open for a moment ([`MOMENTARY`], and what
-//! was not observed just now). White space says nothing. Linear in the number of lines.
+//! promises, what is open, what people noted, and the steps. Left out, since it moves by itself: dates, times and what is
+//! predicted from them, what the planner warns of, how many of an asset are well and the evidence for it, and what is open
+//! for a moment ([`MOMENTARY`], and what was not observed just now). White space says nothing. Linear in the number of
+//! lines.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,6 +18,8 @@ pub(super) const LAST_REHEARSAL: &str = "Last rehearsal: ";
 pub(super) const OBSERVED: &str = "Observed: ";
 /// Where predicted and measured times begin, in a step's line and in the plan's; the rest is not compared.
 pub(super) const PREDICTED: &str = "Predicted: ";
+/// What a line with a planner's warning begins with; none of it is compared.
+pub(super) const WARNED: &str = "Warned: ";
 
 /// What ends the part of a description that is compared: health and evidence follow.
 pub(super) const FOUND: &str = ". Found in ";
@@ -123,6 +126,9 @@ fn settle(line: &str) -> String {
         return line[..end].to_owned();
     }
     let bare = line.strip_prefix("- ").unwrap_or(&line);
+    if bare.starts_with(WARNED) {
+        return String::new();
+    }
     for marker in [LAST_REHEARSAL, OBSERVED, PREDICTED] {
         if bare.starts_with(marker) {
             return marker.to_owned();

@@ -23,10 +23,18 @@ pub(super) fn open(sheet: &Sheet<'_>) -> Vec<String> {
     if let Some(Paper::Written(document)) = sheet.facts.paper.value() {
         let steps = document.plans.iter().flat_map(|plan| &plan.pre_steps);
         let theirs = steps.filter(|step| !ours(&step.text) && !seen_done(step, &seen));
-        open.extend(theirs.map(|step| step.text.clone()));
+        open.extend(theirs.map(with_owner));
     }
     open.extend(sheet.checked.iter().filter_map(to_do));
     open
+}
+
+/// A written step's words, which may be those of a heading's: whoever does it is named there only.
+fn with_owner(step: &WrittenStep) -> String {
+    match step.owner.as_deref().filter(|owner| !step.text.contains(*owner)) {
+        Some(owner) => format!("{}. Owner: {owner}", step.text.trim_end_matches('.')),
+        None => step.text.clone(),
+    }
 }
 
 /// What stands before a check that has no answer.

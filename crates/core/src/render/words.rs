@@ -1,5 +1,6 @@
 //! The words of the document: for kinds, numbers, times and steps.
 
+use super::kept::WANTED;
 use crate::action::Action;
 use crate::asset::{AssetKind, Quantity};
 use crate::inventory::{Count, Item};
@@ -20,13 +21,26 @@ pub(super) fn kind(kind: AssetKind) -> &'static str {
     }
 }
 
-/// An asset by its kind and its name, which may begin with its kind.
+/// An asset by its kind and its name.
 pub(super) fn asset(item: &Item) -> String {
-    let kind = kind(item.kind);
-    match item.name.get(..kind.len()) {
-        Some(start) if start.eq_ignore_ascii_case(kind) => item.name.clone(),
-        Some(_) | None => format!("{kind} {}", item.name),
-    }
+    title(item.kind, &item.name)
+}
+
+/// A kind and a name, which may begin with its kind.
+pub(super) fn title(of: AssetKind, name: &str) -> String {
+    let kind = kind(of);
+    if begins_with(name, kind) { name.to_owned() } else { format!("{kind} {name}") }
+}
+
+/// The kind and the name that a title was made of, if it is one. A name that begins with its kind comes without it.
+pub(super) fn titled(title: &str) -> Option<(AssetKind, &str)> {
+    let of = *AssetKind::ALL.iter().find(|of| begins_with(title, kind(**of)))?;
+    let name = title[kind(of).len()..].strip_prefix(' ').map(str::trim_start).filter(|name| !name.is_empty());
+    Some((of, name.unwrap_or(title)))
+}
+
+fn begins_with(name: &str, kind: &str) -> bool {
+    name.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
 }
 
 /// Whether assets of a kind have a size at all.
@@ -46,12 +60,17 @@ fn sized(kind: AssetKind) -> bool {
 /// The cell of the size column.
 pub(super) fn size(item: &Item) -> String {
     match (&item.size, &item.wanted_size) {
-        (Some(seen), Some(wanted)) if seen != wanted => format!("{seen} (wanted: {wanted})"),
+        (Some(seen), Some(wanted)) if seen != wanted => format!("{seen}{WANTED}{wanted})"),
         (Some(seen), _) => seen.clone(),
-        (None, Some(wanted)) => format!("not observed (wanted: {wanted})"),
-        (None, None) if sized(item.kind) => "not observed".to_owned(),
+        (None, Some(_)) => not_observed(item.wanted_size.as_deref()),
+        (None, None) if sized(item.kind) => not_observed(None),
         (None, None) => "NA".to_owned(),
     }
+}
+
+/// The cell of something that was not seen, and may be wanted.
+pub(super) fn not_observed(wanted: Option<&str>) -> String {
+    wanted.map_or_else(|| "not observed".to_owned(), |wanted| format!("not observed{WANTED}{wanted})"))
 }
 
 /// The words for a wanted number.
@@ -62,14 +81,26 @@ pub(super) fn quantity(quantity: Quantity) -> String {
     }
 }
 
+/// The number that such words are for.
+pub(super) fn read_quantity(words: &str) -> Option<Quantity> {
+    let number = |text: &str| text.trim().parse().ok();
+    match words.split_once(" per region") {
+        Some((each, "")) => number(each).map(Quantity::PerRegion),
+        Some(_) => None,
+        None => number(words).map(Quantity::Total),
+    }
+}
+
 /// The cell of the quantity column.
 pub(super) fn counted(item: &Item) -> String {
     // one thing, in however many places it is kept
     let one = matches!(item.kind, AssetKind::Repository | AssetKind::Dns) && !item.found.is_empty();
     let found = if one { "1".to_owned() } else { per_place(item) };
     match (item.as_wanted(), item.wanted) {
-        (Some(false), Some(wanted)) => format!("{found} (wanted: {})", quantity(wanted)),
-        (Some(true), _) | (None, _) | (_, None) => found,
+        (Some(false), Some(wanted)) => format!("{found}{WANTED}{})", quantity(wanted)),
+        // it can't be said whether there are as many, but somebody asked for them
+        (None, Some(wanted)) => format!("{found}{WANTED}{})", quantity(wanted)),
+        (Some(true), _) | (_, None) => found,
     }
 }
 

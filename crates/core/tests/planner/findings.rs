@@ -11,7 +11,7 @@ use bascule_core::planner::{Code, Request};
 use bascule_core::tenure::Tenure;
 use bascule_core::time::Timestamp;
 
-use crate::{NOW, assess, at, dark, database, east, request, returned, seen, start, unseen, west};
+use crate::{NOW, assess, at, dark, database, east, healthy, request, returned, seen, start, unseen, west};
 
 /// What kind of operation, what is changed, and what is found.
 struct Change {
@@ -301,4 +301,20 @@ fn nobody_is_reinstated_while_what_it_would_follow_through_is_gone() {
     of(west(), &mut observation).gate = unseen();
     let found = assess(&observation, &request(Kind::Reinstate, east()));
     assert_eq!(found.blocks.iter().map(|f| f.code).collect::<Vec<_>>(), [Code::NotObserved]);
+}
+
+/// What a document shows while all is well has to be what is run once all is lost.
+#[test]
+fn a_region_that_is_supposed_lost_is_asked_for_nothing() {
+    let of = |observation: &Observation| {
+        let found = assess(observation, &request(Kind::Failover, west()));
+        let warned = found.warnings.iter().any(|w| w.code == Code::NotFenced);
+        (found.plan.expect("a plan").steps, warned)
+    };
+    let closes = |observation| of(observation).0.iter().any(|step| step.id.to_string() == "close-us-east-2");
+    let supposed = healthy().supposing_lost(&east());
+    let well = healthy();
+    assert!(closes(&well) && !closes(&supposed));
+    assert_eq!(of(&supposed), of(&dark()), "as when it is gone");
+    assert!(of(&supposed).1);
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use bascule_core::asset::{AssetKind, Quantity};
 use bascule_core::document::Intent;
 use bascule_core::facts::{Fact, Facts};
-use bascule_core::render::{Difference, document_markdown, document_matches, picture_svg};
+use bascule_core::planner::{Code, Finding};
+use bascule_core::render::{Difference, LookedBack, document_markdown, document_matches, picture_svg};
 use bascule_core::time::Timestamp;
 
 use crate::sheet::Parts;
@@ -152,6 +153,28 @@ fn steps_come_from_the_plan_with_their_times_and_owner() {
         text.contains("No plan can be made: the tenure was not observed")
             && text.contains("rehearsal: never")
     );
+    sheet.looked_back = LookedBack { timings: Some(20), moves: Some(200) };
+    let text = document_markdown(&sheet);
+    assert!(text.contains("rehearsal: not in the last 200 operations"), "{text}");
+    assert!(text.contains("Last measured: not in the last 20 operations."), "{text}");
+}
+
+#[test]
+fn a_plan_says_how_it_is_run_and_what_the_planner_warns_of() {
+    let mut parts = Parts::of(sound());
+    let quiet = parts.markdown();
+    parts.warnings.push(Finding {
+        code: Code::NotFenced,
+        subject: "north-1".to_owned(),
+        message: "its gate can't be reached".to_owned(),
+        remedy: "be sure that it is down".to_owned(),
+    });
+    let text = parts.markdown();
+    let warned = "- Warned: BSC-P018 north-1: its gate can't be reached; be sure that it is down\n";
+    let run = "- Plan: failover from north-1 to south-1: bascule failover --to south-1\n";
+    assert!(text.contains(warned) && text.contains(run), "{text}");
+    assert_eq!(document_matches(&quiet, &text), [], "a warning may come and go by itself");
+    assert!(parts.html().contains("Warned: BSC-P018"));
 }
 
 #[test]

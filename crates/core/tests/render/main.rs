@@ -1,6 +1,7 @@
 //! Writers: what they write is well formed whatever names are in it, and says what was seen.
 
 mod document;
+mod kept;
 mod reports;
 mod sheet;
 #[path = "../check/site.rs"]

@@ -8,7 +8,10 @@ use bascule_core::facts::Facts;
 use bascule_core::id::{Epoch, StepId};
 use bascule_core::inventory::{Item, inventory};
 use bascule_core::plan::{Kind, PLAN_VERSION, Phase, Plan, Prediction, Step};
-use bascule_core::render::{Failback, Move, Rehearsal, Sheet, Timing, document_html, document_markdown};
+use bascule_core::planner::Finding;
+use bascule_core::render::{
+    Failback, Kept, LookedBack, Move, Rehearsal, Sheet, Timing, document_html, document_markdown,
+};
 use bascule_core::time::Timestamp;
 
 use crate::site::{AWAY, HOME, NOW, region};
@@ -20,6 +23,8 @@ pub struct Parts {
     pub failover: Plan,
     pub switchover: Plan,
     pub timings: BTreeMap<StepId, Timing>,
+    pub warnings: Vec<Finding>,
+    pub kept: Kept,
     pub at: Timestamp,
 }
 
@@ -80,6 +85,8 @@ impl Parts {
             failover: failover(),
             switchover: plan(Kind::Switchover),
             timings,
+            warnings: Vec::new(),
+            kept: Kept::default(),
             at: NOW,
             facts,
         }
@@ -90,8 +97,9 @@ impl Parts {
             facts: &self.facts,
             items: &self.items,
             checked: &self.checked,
-            failover: Ok(Move { plan: &self.failover, timings: &self.timings }),
-            switchover: Ok(Move { plan: &self.switchover, timings: &self.timings }),
+            kept: &self.kept,
+            failover: Ok(Move { plan: &self.failover, timings: &self.timings, warnings: &self.warnings }),
+            switchover: Ok(Move { plan: &self.switchover, timings: &self.timings, warnings: &[] }),
             failback: Failback {
                 reinstate: Timing { predicted_ms: None, measured_ms: Some(12_400) },
                 switchover: Timing::default(),
@@ -102,6 +110,7 @@ impl Parts {
                 outcome: "nothing lost".to_owned(),
                 pause_ms: Some(1_400),
             }),
+            looked_back: LookedBack::default(),
             at: self.at,
         }
     }
