@@ -71,7 +71,7 @@ fn what_is_unwell_for_a_minute_does_not_fail_the_check() {
     assert!(bascule(folder.path(), &["--out", "dr.md"]).status.success());
     let mut facts = site::sound();
     site::instances(&mut facts.away)[0].alive = site::seen(false);
-    facts.home.clock_skew_ms = site::unseen();
+    facts.home.clock_skew = site::unseen();
     write(folder.path(), &facts);
     let run = bascule(folder.path(), &["--check", "dr.md"]);
     assert_eq!(run.status.code(), Some(0), "{}", text(&run.stdout));

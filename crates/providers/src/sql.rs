@@ -12,7 +12,7 @@ use std::time::Duration;
 use bascule_core::ports::PortError;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tokio_postgres::error::Severity;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::{ANSWER, CONNECT, Secret};
@@ -25,7 +25,7 @@ pub(crate) enum SqlError {
     Connect { at: SocketAddr, why: String },
     /// The server refused the statement.
     #[error("{at}: {message}")]
-    Refused { at: SocketAddr, message: String },
+    Refused { at: SocketAddr, message: String, code: SqlState },
     /// The session broke, or the answer did not come in time.
     #[error("{at}: {why}")]
     Lost { at: SocketAddr, why: String },
@@ -113,9 +113,9 @@ impl Session {
                     Err(Trouble::Ended(end.message().to_owned()))
                 }
                 Some(refusal) => {
-                    let message = refusal.message().to_owned();
+                    let (message, code) = (refusal.message().to_owned(), refusal.code().clone());
                     *slot = Some(client);
-                    Err(Trouble::Told(SqlError::Refused { at, message }))
+                    Err(Trouble::Told(SqlError::Refused { at, message, code }))
                 }
                 None => Err(lost(describe(&error))),
             },

@@ -24,13 +24,28 @@ pub(crate) fn place(manifest: &Manifest, address: IpAddr) -> Result<Place, Strin
     }
 }
 
-/// The place of a server that is given by URL.
-pub(crate) fn place_of_url(manifest: &Manifest, url: &HttpUrl) -> Result<Place, String> {
+/// The place of a server that is given by URL: of its address, or of all the addresses that its name has here and now.
+/// A certificate may force the name.
+pub(crate) async fn place_of_server(manifest: &Manifest, url: &HttpUrl) -> Result<Place, String> {
     let host = url.host.as_str();
-    let address = host.parse().map_err(|_| {
-        format!("nothing says where {host} is: write its address, and the regions' address ranges")
-    })?;
-    place(manifest, address)
+    if let Ok(address) = host.parse() {
+        return place(manifest, address);
+    }
+    let unresolved = |why: String| {
+        format!(
+            "nothing says where {host} is, {why}: let the name resolve on this machine, or write the server's address \
+             in its place"
+        )
+    };
+    let found = tokio::net::lookup_host((host, url.port())).await;
+    let found = found.map_err(|e| unresolved(format!("whose name does not resolve here ({e})")))?;
+    let mut addresses = found.map(|address| address.ip());
+    let first = addresses.next().ok_or_else(|| unresolved("whose name has no address".to_owned()))?;
+    let here = place(manifest, first)?;
+    match addresses.find(|other| place(manifest, *other).as_ref() != Ok(&here)) {
+        None => Ok(here),
+        Some(other) => Err(unresolved(format!("since {first} and {other} are in several places"))),
+    }
 }
 
 /// The place of this machine, by the address that it has on the way to another.
@@ -48,7 +63,7 @@ pub(crate) fn place_of_this_machine(manifest: &Manifest, towards: SocketAddr) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bascule_core::manifest::AddressRange;
+    use bascule_core::manifest::{AddressRange, Scheme};
 
     fn manifest(ranges: [&[&str]; 2]) -> Manifest {
         let text = include_str!("../../core/tests/manifest/right.toml");
@@ -69,5 +84,18 @@ mod tests {
         assert_eq!(place(one, "10.77.1.53").map(|p| p.to_string()).as_deref(), Ok("us-east-2"));
         assert!(place(one, "10.77.3.53").is_err_and(|why| why.contains("[regions.us-west-1.network]")));
         assert!(place([&["10.0.0.0/8"], &["10.77.0.0/16"]], "10.77.1.53").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_where_its_addresses_are_and_one_that_has_none_says_what_to_do() {
+        let manifest = manifest([&["127.0.0.0/8", "::1/128"], &["10.77.2.0/24"]]);
+        let place = async |host: &str| {
+            let host = host.parse().expect("a name or an address");
+            place_of_server(&manifest, &HttpUrl { scheme: Scheme::Http, host, port: Some(2379) }).await
+        };
+        assert_eq!(place("localhost").await.map(|p| p.to_string()).as_deref(), Ok("us-east-2"));
+        assert_eq!(place("10.77.2.6").await.map(|p| p.to_string()).as_deref(), Ok("us-west-1"));
+        let why = place("nowhere.invalid").await.expect_err("it has no address");
+        assert!(why.contains("nowhere.invalid") && why.contains("let the name resolve"), "{why}");
     }
 }

@@ -5,18 +5,41 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bascule_core::facts::{Control, ControlPlane, ControlPlaneKind, Fact, Keeper, Place, Voter};
-use bascule_core::manifest::{HttpUrl, Store};
+use bascule_core::manifest::{Automatic, HttpUrl, Store};
 use bascule_providers::keeper;
 
 use crate::limit::{Provider, each};
 use crate::{Scene, address, at, fact};
 
 pub(crate) async fn control(scene: &Arc<Scene>) -> Control {
-    Control { voters: voters(scene), keepers: keepers(scene).await, planes: planes(scene) }
+    let (keepers, stores) = tokio::join!(keepers(scene), stores(scene));
+    Control { voters: voters(scene, &stores), keepers, planes: planes(scene, &stores), fence: fence(scene) }
+}
+
+/// What the tenure's length forces; whether commits really wait, each region's database says.
+fn fence(scene: &Scene) -> Fact<Option<String>> {
+    let timing = scene.site.manifest.automatic.as_ref().map(Automatic::timing);
+    scene.said(timing.map(|timing| timing.to_string()))
+}
+
+/// The place of each of the store's endpoints.
+async fn stores(scene: &Arc<Scene>) -> Vec<Result<Place, String>> {
+    let endpoints = match &scene.site.manifest.store {
+        Store::Sqlite { .. } => Vec::new(),
+        Store::Etcd { endpoints, .. } => endpoints.clone(),
+    };
+    each(endpoints, |endpoint| {
+        let scene = Arc::clone(scene);
+        async move {
+            let placing = address::place_of_server(&scene.site.manifest, &endpoint);
+            scene.limits.by_the_end(placing).await
+        }
+    })
+    .await
 }
 
 /// Each member of etcd has a vote; a file has one, where it is.
-fn voters(scene: &Scene) -> Fact<Vec<Voter>> {
+fn voters(scene: &Scene, places: &[Result<Place, String>]) -> Fact<Vec<Voter>> {
     let manifest = &scene.site.manifest;
     let voters = match &manifest.store {
         Store::Sqlite { path } => {
@@ -25,15 +48,14 @@ fn voters(scene: &Scene) -> Fact<Vec<Voter>> {
             vec![Voter { name: path.display().to_string(), place: fact(place, from) }]
         }
         Store::Etcd { endpoints, .. } => {
-            let places: Vec<_> = endpoints.iter().map(|e| address::place_of_url(manifest, e)).collect();
             let elsewhere = places.iter().filter(|place| matches!(place, Ok(Place::Elsewhere(_)))).count();
-            let apart = |place| match place {
+            let apart = |place: &Result<Place, String>| match place {
                 Ok(Place::Elsewhere(at)) if elsewhere > 1 => Err(format!(
                     "nothing says whether {at} and the other voters outside both regions share a place"
                 )),
-                Ok(Place::Region(_) | Place::Elsewhere(_)) | Err(_) => place,
+                Ok(Place::Region(_) | Place::Elsewhere(_)) | Err(_) => place.clone(),
             };
-            let voter = |(endpoint, place): (&HttpUrl, _)| Voter {
+            let voter = |(endpoint, place): (&HttpUrl, &Result<Place, String>)| Voter {
                 name: endpoint.to_string(),
                 place: fact(apart(place), scene.manifest()),
             };
@@ -64,7 +86,7 @@ async fn keepers(scene: &Arc<Scene>) -> Fact<Vec<Keeper>> {
     scene.said(seen)
 }
 
-fn planes(scene: &Scene) -> Fact<Vec<ControlPlane>> {
+fn planes(scene: &Scene, stores: &[Result<Place, String>]) -> Fact<Vec<ControlPlane>> {
     let manifest = &scene.site.manifest;
     let update: SocketAddr = manifest.names.update_server;
     let names = ControlPlane {
@@ -77,10 +99,9 @@ fn planes(scene: &Scene) -> Fact<Vec<ControlPlane>> {
             let place = address::place_of_this_machine(manifest, update);
             (path.display().to_string(), place.map(|place| vec![place]))
         }
-        Store::Etcd { endpoints, .. } => (
-            endpoints.iter().map(HttpUrl::to_string).collect::<Vec<_>>().join(", "),
-            quorum(scene, endpoints),
-        ),
+        Store::Etcd { endpoints, .. } => {
+            (endpoints.iter().map(HttpUrl::to_string).collect::<Vec<_>>().join(", "), quorum(stores))
+        }
     };
     let tenure =
         ControlPlane { kind: ControlPlaneKind::Tenure, name, places: fact(places, scene.manifest()) };
@@ -88,9 +109,8 @@ fn planes(scene: &Scene) -> Fact<Vec<ControlPlane>> {
 }
 
 /// Where a quorum is: all its places if none of them is needed for a majority, else the one that is.
-fn quorum(scene: &Scene, endpoints: &[HttpUrl]) -> Result<Vec<Place>, String> {
-    let places = endpoints.iter().map(|endpoint| address::place_of_url(&scene.site.manifest, endpoint));
-    Ok(needed(&places.collect::<Result<Vec<Place>, String>>()?))
+fn quorum(places: &[Result<Place, String>]) -> Result<Vec<Place>, String> {
+    Ok(needed(&places.iter().cloned().collect::<Result<Vec<Place>, String>>()?))
 }
 
 fn needed(places: &[Place]) -> Vec<Place> {

@@ -1,11 +1,11 @@
-//! A region's database cluster: its manager's word, its members' own, and what both regions say together.
+//! A region's database cluster: its manager's word and its members' own.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
-use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
+use bascule_core::facts::{Commits, Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
+use bascule_core::manifest::{Manifest, Region};
 use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
 use bascule_core::ports::Database as _;
 use bascule_core::time::Timestamp;
@@ -14,29 +14,26 @@ use bascule_providers::patroni::Settings;
 use crate::limit::Provider;
 use crate::member::{Answered, nobody, well};
 use crate::question;
-use crate::{Place, Seen, at, fact, now};
-
-/// Longest wait for a standby to have what its primary had written when that was asked: a line across an ocean takes
-/// 0.2 s there and back. One that needs longer is behind, and then the age of its newest write says how far.
-const CAUGHT_UP: Duration = Duration::from_millis(500);
-/// Between two questions whether it has.
-const POLL: Duration = Duration::from_millis(25);
+use crate::{Place, at, fact, now};
 
 /// A cluster as its manager and its leader see it.
 pub(crate) struct Looked {
-    seen: Observed<DatabaseObservation>,
-    settings: Result<(SocketAddr, Settings), String>,
+    /// From here on its manager and its leader were asked.
+    pub begun: Timestamp,
+    pub seen: Observed<DatabaseObservation>,
+    pub settings: Result<(SocketAddr, Settings), String>,
 }
 
 pub(crate) async fn look(place: &Place) -> Looked {
     let (limits, cluster) = (&place.limits, &place.parts.cluster);
-    let observing = async { Ok(cluster.observe().await) };
+    // its turn may come late
+    let observing = async { Ok((now(), cluster.observe().await)) };
     let (seen, settings) = tokio::join!(
         limits.look(Provider::Database, observing),
         limits.look(Provider::Database, cluster.settings()),
     );
-    let seen = seen.unwrap_or_else(|why| Observed::NotObserved { why });
-    Looked { seen, settings }
+    let (begun, seen) = seen.unwrap_or_else(|why| (now(), Observed::NotObserved { why }));
+    Looked { begun, seen, settings }
 }
 
 /// A region's database, from all that was asked of it.
@@ -74,11 +71,13 @@ pub(crate) fn facts(
         automatic_failover: automatic_failover(looked),
         // told by both regions together
         parameters: Fact::unasked(),
-        version: match versions(&told) {
-            Some(version) if told.len() == members.len() || version.contains(AND) => {
-                Fact::seen(version, now(), self::at(addresses(&told)))
-            }
-            Some(_) | None => nobody(members, |m| m.told.as_ref().err()),
+        version: versions(&told, members),
+        commits: match leader {
+            Ok(leader) => fact(
+                leader.told.as_ref().map(commits).map_err(Clone::clone),
+                self::at(format!("synchronous_standby_names and synchronous_commit at {}", leader.at)),
+            ),
+            Err(ref why) => Fact::not_observed(why, cluster(place)),
         },
         slots: match leader {
             Ok(leader) => fact(
@@ -88,6 +87,7 @@ pub(crate) fn facts(
             Err(ref why) => Fact::not_observed(why, cluster(place)),
         },
         slots_wanted: slots_wanted(looked),
+        slotless: slotless(looked),
         reached_by,
         way_back: way_back(looked, leader.ok()),
     }
@@ -110,7 +110,7 @@ fn seen<T>(place: &Place, looked: &Looked, pick: impl FnOnce(&DatabaseObservatio
     }
 }
 
-fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, String> {
+pub(crate) fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, String> {
     let seen = match &looked.seen {
         Observed::Seen { value, .. } => value,
         Observed::NotObserved { why } => return Err(why.clone()),
@@ -138,9 +138,38 @@ fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Mem
     })
 }
 
+/// Whose address a standby was told to follow.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// The other region's.
+    Peer,
+    /// Its own region's.
+    Own,
+    /// Nothing says whose: why.
+    Nobody(String),
+}
+
+/// Whose host that is, by the addresses of the databases in the manifest.
+fn whose(manifest: &Manifest, own: &RegionName, host: &str) -> Told {
+    let has = |region: &Region, ip: IpAddr| {
+        let members = region.database.members.iter().map(|m| m.postgres.ip());
+        let doors = [region.database.replication.ip(), region.database.ingress.ip()];
+        members.chain(doors).any(|known| known == ip)
+    };
+    let peer = manifest.other(own);
+    let of = |name: &RegionName, ip| manifest.region(name).is_some_and(|region| has(region, ip));
+    match host.parse::<IpAddr>() {
+        Ok(ip) if of(peer, ip) => Told::Peer,
+        Ok(ip) if of(own, ip) => Told::Own,
+        Ok(_) | Err(_) => Told::Nobody(format!(
+            "it follows {host}, and nothing says whose that is: follow the address that [regions.{peer}.database] has for \
+             `replication`"
+        )),
+    }
+}
+
 /// A standby follows the other region while log comes in from there.
 fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
-    let peer = place.scene.site.manifest.region(place.peer());
     let follows = match (&looked.settings, &looked.seen) {
         (Ok((_, settings)), _) => settings.follows.as_ref(),
         // it streams from somebody
@@ -149,10 +178,7 @@ fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
         }
         (Err(_), Observed::Seen { .. } | Observed::NotObserved { .. }) => None,
     };
-    let elsewhere = follows.is_some_and(|follows| {
-        let known = peer.map(|peer| peer.database.replication.ip().to_string());
-        known.is_some_and(|known| known != follows.host)
-    });
+    let told = follows.map_or(Told::Peer, |f| whose(&place.scene.site.manifest, &place.name, &f.host));
     match &looked.seen {
         Observed::Seen { value: DatabaseObservation { role: ClusterRole::Leaderless, .. }, .. } => {
             return Fact::not_observed("the cluster has no leader", cluster(place));
@@ -169,16 +195,28 @@ fn replica_source(place: &Place, looked: &Looked) -> Fact<Option<RegionName>> {
         }
         Observed::Seen { .. } | Observed::NotObserved { .. } => {}
     }
-    seen(place, looked, |observation| match observation.role {
-        ClusterRole::Standby if observation.streaming && !elsewhere => Some(place.peer().clone()),
-        ClusterRole::Standby | ClusterRole::Primary | ClusterRole::Leaderless => None,
-    })
+    match (&looked.seen, told) {
+        // one that receives nothing follows nobody, whatever it was told
+        (
+            Observed::Seen {
+                value: DatabaseObservation { role: ClusterRole::Standby, streaming: true, .. },
+                ..
+            },
+            Told::Nobody(why),
+        ) => Fact::not_observed(why, at("/config of its members")),
+        (_, told) => seen(place, looked, |observation| match observation.role {
+            ClusterRole::Standby if observation.streaming && told == Told::Peer => Some(place.peer().clone()),
+            ClusterRole::Standby | ClusterRole::Primary | ClusterRole::Leaderless => None,
+        }),
+    }
 }
 
 fn lag_ms(place: &Place, looked: &Looked) -> Fact<u64> {
     match &looked.seen {
         Observed::Seen { value, at } => match value.newest_replayed_age_ms {
-            Some(age) => Fact::seen(age, *at, cluster(place)),
+            Some(age) => {
+                Fact::seen(age, *at, self::at(leader_says("pg_last_xact_replay_timestamp()", looked)))
+            }
             None => Fact::not_observed(
                 "it has replayed no transaction, or its leader did not answer",
                 cluster(place),
@@ -208,14 +246,27 @@ fn automatic_failover(looked: &Looked) -> Fact<bool> {
     }
 }
 
-/// The one version, or all there are.
-fn versions(told: &[(&Answered, &question::Member)]) -> Option<String> {
-    let all: BTreeSet<&str> = told.iter().map(|(_, said)| said.version.as_str()).collect();
-    (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(AND))
+/// The one version, or all there are. That there is one is known if all said.
+fn versions(told: &[(&Answered, &question::Member)], members: &[Answered]) -> Fact<BTreeSet<String>> {
+    let all: BTreeSet<String> = told.iter().map(|(_, said)| said.version.clone()).collect();
+    if all.len() > 1 || (!all.is_empty() && told.len() == members.len()) {
+        return Fact::seen(all, now(), at(addresses(told)));
+    }
+    nobody(members, |m| m.told.as_ref().err())
 }
 
-/// Between versions, where members have several.
-const AND: &str = " and ";
+/// What `synchronous_standby_names` begin with where commits wait for keepers (`PatroniCluster::require_permits`).
+const PERMITS: &str = "ANY 1 (bascule_";
+
+fn commits(said: &question::Member) -> Commits {
+    Commits { permitted: said.confirmed_by.starts_with(PERMITS), unconfirmed: said.unconfirmed.clone() }
+}
+
+/// A question's name with whom it was asked.
+pub(crate) fn leader_says(question: &str, looked: &Looked) -> String {
+    let leader = looked.seen.seen().and_then(|seen| seen.leader.as_ref());
+    leader.map_or_else(|| question.to_owned(), |leader| format!("{question} at {leader}"))
+}
 
 /// A slot for each replica that streams, and those that are to be there always. Patroni makes a slot's name of a
 /// member's (`slot_name_from_member_name`).
@@ -238,6 +289,17 @@ fn slots_wanted(looked: &Looked) -> Fact<BTreeSet<String>> {
     }
 }
 
+/// Its own replicas where none has a slot.
+fn slotless(looked: &Looked) -> Fact<BTreeSet<String>> {
+    slots_wanted(looked).map(|_| match (&looked.settings, &looked.seen) {
+        (Ok((_, settings)), Observed::Seen { value, .. }) if !settings.uses_slots => {
+            let replicas = value.members.iter().filter(|m| !m.leads && m.state == "streaming");
+            replicas.map(|m| m.name.to_string()).collect()
+        }
+        (Ok(_) | Err(_), Observed::Seen { .. } | Observed::NotObserved { .. }) => BTreeSet::new(),
+    })
+}
+
 fn way_back(looked: &Looked, leader: Option<&Answered>) -> Fact<WayBack> {
     let (asked, settings) = match &looked.settings {
         Ok(known) => known,
@@ -252,96 +314,6 @@ fn way_back(looked: &Looked, leader: Option<&Answered>) -> Fact<WayBack> {
         Some(Ok(_)) => Fact::seen(WayBack::Closed, now(), from),
         Some(Err(why)) => Fact::not_observed(why, from),
         None => Fact::not_observed("its leader did not answer", from),
-    }
-}
-
-/// What a standby lacks of the other region's log, now that both were seen, and the slot that it wants there.
-pub(crate) fn follow(standby: &mut Seen, other: &mut Seen) {
-    let position = |seen: &Seen| seen.cluster.seen.seen().and_then(|o| Some((o.role, o.position?)));
-    let (here, there) = (position(standby), position(other));
-    if let Observed::Seen { value: listing, .. } = &mut standby.region.database.answer
-        && let (Some((ClusterRole::Standby, here)), Some((ClusterRole::Primary, there))) = (here, there)
-        // Of a log that parted from the other, a difference says nothing.
-        && here.timeline == there.timeline
-    {
-        for database in listing.values_mut() {
-            let lacks = there.lsn.0.saturating_sub(here.lsn.0);
-            let from = database.role.from.clone();
-            database.lag_bytes = Fact::seen(lacks, now(), from.clone());
-            if lacks == 0 {
-                // it has all there is: that nothing was written for a while is no lag
-                database.lag_ms = Fact::seen(0, now(), from);
-            }
-        }
-    }
-    if here.is_none_or(|(role, _)| role != ClusterRole::Standby) {
-        return;
-    }
-    let slot = match &standby.cluster.settings {
-        Ok((_, settings)) => Ok(settings.follows.as_ref().and_then(|follows| follows.slot.clone())),
-        Err(why) => Err(format!("the slot that {} wants: {why}", standby.region.name)),
-    };
-    if let Observed::Seen { value: listing, .. } = &mut other.region.database.answer {
-        for database in listing.values_mut() {
-            let wanted = &mut database.slots_wanted;
-            match (&slot, &mut wanted.answer) {
-                (Ok(slot), Observed::Seen { value, .. }) => value.extend(slot.clone()),
-                (Err(why), Observed::Seen { .. }) => {
-                    *wanted = Fact::not_observed(why, wanted.from.clone());
-                }
-                (Ok(_) | Err(_), Observed::NotObserved { .. }) => {}
-            }
-        }
-    }
-}
-
-/// When a cluster was asked.
-pub(crate) fn asked(seen: &Seen) -> Option<Timestamp> {
-    match &seen.cluster.seen {
-        Observed::Seen { at, .. } => Some(*at),
-        Observed::NotObserved { .. } => None,
-    }
-}
-
-/// A standby that was asked a moment before its primary lacks what was written in between, and where little is written
-/// its newest write is old all the same. So it is asked again: what it then has, it got since the primary was asked.
-pub(crate) async fn catch_up(place: &Place, standby: &mut Seen, primary_asked: Option<Timestamp>) {
-    let Some(asked) = primary_asked else { return };
-    let Observed::Seen {
-        value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. },
-        ..
-    } = &standby.cluster.seen
-    else {
-        return;
-    };
-    let Observed::Seen { value: listing, .. } = &mut standby.region.database.answer else { return };
-    for database in listing.values_mut() {
-        let (Some(position), Some(lacks @ 1..)) = (position, database.lag_bytes.value().copied()) else {
-            continue;
-        };
-        let wanted = position.lsn.0.saturating_add(lacks);
-        let sql = format!("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint >= {wanted}");
-        let begun = tokio::time::Instant::now();
-        while begun.elapsed() < CAUGHT_UP {
-            let asking = place.parts.cluster.ask(leader, &sql);
-            let rows = match place.limits.look(Provider::Database, asking).await {
-                Ok(rows) => rows,
-                Err(why) => {
-                    database.lag_ms = Fact::not_observed(why, at(leader));
-                    break;
-                }
-            };
-            if rows.first().and_then(|row| row.first()?.as_deref()) == Some("t") {
-                let took = u64::try_from(now().since(asked).as_millis()).unwrap_or(u64::MAX);
-                database.lag_ms = Fact::seen(
-                    took,
-                    now(),
-                    at(format!("pg_last_wal_replay_lsn() of {leader}, asked until it had it")),
-                );
-                break;
-            }
-            tokio::time::sleep(POLL).await;
-        }
     }
 }
 
@@ -389,7 +361,7 @@ mod tests {
             ],
         };
         let at: SocketAddr = "10.77.1.11:8008".parse().expect("an address");
-        Looked { seen: Observed::Seen { value, at: now() }, settings: Ok((at, settings)) }
+        Looked { begun: now(), seen: Observed::Seen { value, at: now() }, settings: Ok((at, settings)) }
     }
 
     fn said(rewindable: bool) -> question::Member {
@@ -397,6 +369,9 @@ mod tests {
             version: "15.5".to_owned(),
             parameters: BTreeMap::new(),
             slots: BTreeSet::new(),
+            followers: BTreeSet::new(),
+            confirmed_by: String::new(),
+            unconfirmed: BTreeSet::new(),
             rewindable,
             sessions: 1,
             sessions_max: 100,
@@ -410,6 +385,55 @@ mod tests {
         let names = |all: &[&str]| Some(all.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>());
         assert_eq!(wanted(|_| {}), names(&["backup", "east_db2"]));
         assert_eq!(wanted(|s| s.uses_slots = false), names(&["backup"]));
+    }
+
+    #[test]
+    fn replicas_without_slots_live_on_what_is_kept() {
+        let without = |change: fn(&mut Settings)| slotless(&looked(settings(change))).value().cloned();
+        assert_eq!(without(|_| {}), Some(BTreeSet::new()));
+        assert_eq!(without(|s| s.uses_slots = false), Some(BTreeSet::from(["east-db2".to_owned()])));
+    }
+
+    #[test]
+    fn who_is_followed_is_told_by_an_address_of_the_manifest_and_by_no_other() {
+        let text = include_str!("../../core/tests/manifest/right.toml");
+        let manifest = Manifest::parse(text).expect("right");
+        let (home, away) = (manifest.home.clone(), manifest.other(&manifest.home).clone());
+        let at =
+            |name: &RegionName| manifest.region(name).expect("one").database.replication.ip().to_string();
+        assert_eq!(whose(&manifest, &away, &at(&home)), Told::Peer);
+        assert_eq!(whose(&manifest, &away, &at(&away)), Told::Own);
+        for host in ["db.us-east-2.internal", "192.0.2.7"] {
+            let told = whose(&manifest, &away, host);
+            assert!(matches!(&told, Told::Nobody(why) if why.contains(host)), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn commits_wait_for_a_permit_where_keepers_are_asked_for_one() {
+        let permitted =
+            |names: &str| commits(&question::Member { confirmed_by: names.to_owned(), ..said(true) });
+        assert!(permitted("ANY 1 (bascule_a, bascule_b)").permitted);
+        assert!(!permitted("").permitted && !permitted("ANY 1 (east-db2, bascule_a)").permitted);
+    }
+
+    #[test]
+    fn members_of_two_versions_are_told_though_one_is_silent() {
+        let member = |version: Option<&str>| {
+            let mut member =
+                silent(&"east-db1".parse().expect("a name"), "10.77.1.11:5432".parse().expect("one"), "x");
+            member.told = version
+                .map(|v| question::Member { version: v.to_owned(), ..said(true) })
+                .ok_or_else(|| "x".to_owned());
+            member
+        };
+        let seen = |all: &[Option<&str>]| {
+            let members: Vec<Answered> = all.iter().map(|version| member(*version)).collect();
+            let told: Vec<_> = members.iter().filter_map(|m| Some((m, m.told.as_ref().ok()?))).collect();
+            versions(&told, &members).value().map(BTreeSet::len)
+        };
+        assert_eq!(seen(&[Some("15.5"), Some("15.6"), None]), Some(2));
+        assert_eq!((seen(&[Some("15.5"), Some("15.5")]), seen(&[Some("15.5"), None])), (Some(1), None));
     }
 
     #[test]

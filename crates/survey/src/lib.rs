@@ -10,6 +10,7 @@ mod assets;
 mod balancer;
 mod control;
 mod database;
+mod follow;
 mod limit;
 mod member;
 mod names;
@@ -18,6 +19,7 @@ mod parameters;
 mod permission;
 mod promise;
 mod question;
+mod rules;
 
 pub use limit::{LOOK, WITHIN};
 
@@ -139,12 +141,12 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
         control::control(scene),
         assets::shared(scene),
     );
-    database::follow(&mut here, &mut there);
-    database::follow(&mut there, &mut here);
-    let (asked_here, asked_there) = (database::asked(&here), database::asked(&there));
+    follow::follow(&mut here, &mut there);
+    follow::follow(&mut there, &mut here);
+    let (asked_here, asked_there) = (follow::asked(&here), follow::asked(&there));
     tokio::join!(
-        database::catch_up(&home, &mut here, asked_there),
-        database::catch_up(&away, &mut there, asked_here)
+        follow::catch_up(&home, &mut here, asked_there),
+        follow::catch_up(&away, &mut there, asked_here)
     );
     let (mut home, mut away) = (here.region, there.region);
     for region in [&mut home, &mut away] {
@@ -152,6 +154,7 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
         region.object_storage = shared.buckets(scene, &region.name);
     }
     parameters::tell(&scene.site.manifest, &mut home, &mut away, [&here.members, &there.members]);
+    rules::tell(&mut home, &mut away, [&here.members, &there.members]);
     Facts {
         site: scene.site.manifest.site.clone(),
         promise: promise::promise(scene),
@@ -199,7 +202,7 @@ async fn look(place: &Place) -> Seen {
         network: network::network(place, &members, &balancer, &pool),
         secrets,
         permissions: permission::permissions(place, &members, &balancer, &pool),
-        clock_skew_ms: member::clock_skew(&members),
+        clock_skew: member::clock_skew(&members),
     };
     Seen { region, cluster, members }
 }

@@ -3,13 +3,13 @@
 //!
 //! One session a member, its questions one after the other; if it can't be made, none is asked.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bascule_core::facts::{Fact, Source};
+use bascule_core::facts::{Fact, Skew, Source};
 use bascule_core::id::MemberName;
 use bascule_providers::Trial;
+use bascule_providers::patroni::{Right, Row};
 
 use crate::limit::{Provider, each};
 use crate::question::{self, Log};
@@ -20,6 +20,15 @@ const PACE: Duration = Duration::from_millis(300);
 /// What the system says where nobody listens (connect(2), `ECONNREFUSED`).
 const REFUSED: &str = "Connection refused";
 
+/// A rule of whom a member lets in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rule {
+    /// All of it; this is not shown.
+    pub whole: String,
+    /// Without its options.
+    pub shown: String,
+}
+
 /// What one member answered.
 pub(crate) struct Answered {
     pub name: MemberName,
@@ -27,8 +36,8 @@ pub(crate) struct Answered {
     pub told: Result<question::Member, String>,
     /// Milliseconds that its clock is ahead for certain; negative if it is behind.
     pub ahead_ms: Result<i64, String>,
-    pub rules: Result<Vec<String>, String>,
-    pub rights: Result<BTreeMap<String, bool>, String>,
+    pub rules: Result<Vec<Rule>, String>,
+    pub rights: Result<Vec<Right>, String>,
     pub log_in: Result<Trial, String>,
     pub configure: Result<Trial, String>,
     /// How far back its log reaches, in seconds.
@@ -85,7 +94,7 @@ async fn ask(place: &Place, name: &MemberName) -> Result<Answered, String> {
     let first = cluster.ask(name, question::LOG_SQL).await.and_then(|rows| Log::read(&rows));
     let looked = tokio::time::Instant::now();
     let rules = cluster.ask(name, question::RULES_SQL).await;
-    let rights = cluster.ask(name, question::RIGHTS_SQL).await.and_then(|rows| question::json(&rows));
+    let rights = cluster.rights(name).await;
     tokio::time::sleep(PACE).await;
     let later = cluster.ask(name, question::LOG_SQL).await.and_then(|rows| Log::read(&rows));
     let between = looked.elapsed();
@@ -94,13 +103,19 @@ async fn ask(place: &Place, name: &MemberName) -> Result<Answered, String> {
         at: postgres,
         told,
         ahead_ms: clock.map(|clock| ahead_ms(clock, before.0, after.0)),
-        rules: rules
-            .map(|rows| rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()),
+        rules: rules.and_then(|rows| rows.into_iter().map(rule).collect()),
         rights,
         log_in: Ok(log_in),
         configure: Err("it was not asked".to_owned()),
         reaches_s: first.and_then(|first| later.map(|later| first.reaches_s(later, between))),
     })
+}
+
+fn rule(row: Row) -> Result<Rule, String> {
+    match <[Option<String>; 2]>::try_from(row) {
+        Ok([Some(whole), Some(shown)]) => Ok(Rule { whole, shown }),
+        Ok(_) | Err(_) => Err("a rule of whom it lets in can't be read".to_owned()),
+    }
 }
 
 /// How far a clock is ahead at least: it was read at some time between the question and the answer.
@@ -118,20 +133,19 @@ fn ahead_ms(clock: i64, before: u64, after: u64) -> i64 {
 /// A difference that is told although a clock was not read: one that nobody takes for agreement.
 const TELLING_MS: u64 = 1000;
 
-/// The largest of a region's clocks' differences. That clocks agree is known if all were read.
-pub(crate) fn clock_skew(members: &[Answered]) -> Fact<i64> {
-    let seen = members.iter().filter_map(|m| Some((m, *m.ahead_ms.as_ref().ok()?)));
-    let silent = silent_one(members, |m| m.ahead_ms.as_ref().err());
-    match (seen.max_by_key(|(_, ahead)| ahead.unsigned_abs()), silent) {
-        // What is read of clocks that agree is a few milliseconds: it says nothing of the one that was not read.
-        (Some((_, ahead)), Some(_)) if ahead.unsigned_abs() < TELLING_MS => {
-            nobody(members, |m| m.ahead_ms.as_ref().err())
-        }
-        (None, _) => nobody(members, |m| m.ahead_ms.as_ref().err()),
-        (Some((member, ahead)), _) => {
-            Fact::seen(ahead, now(), at(format!("clock_timestamp() at {}", member.at)))
-        }
+/// Between what a region's clocks are. That they agree is known if all were read.
+pub(crate) fn clock_skew(members: &[Answered]) -> Fact<Skew> {
+    let seen: Vec<i64> = members.iter().filter_map(|m| m.ahead_ms.as_ref().ok().copied()).collect();
+    let silent = silent_one(members, |m| m.ahead_ms.as_ref().err()).is_some();
+    let (Some(least_ms), Some(most_ms)) = (seen.iter().min().copied(), seen.iter().max().copied()) else {
+        return nobody(members, |m| m.ahead_ms.as_ref().err());
+    };
+    // What is read of clocks that agree is a few milliseconds: it says nothing of the one that was not read.
+    if silent && least_ms.unsigned_abs().max(most_ms.unsigned_abs()) < TELLING_MS {
+        return nobody(members, |m| m.ahead_ms.as_ref().err());
     }
+    let asked: Vec<String> = members.iter().map(|m| m.at.to_string()).collect();
+    Fact::seen(Skew { least_ms, most_ms }, now(), at(format!("clock_timestamp() at {}", asked.join(", "))))
 }
 
 /// A member that did not say something, and why. What all are to have alike is known only if each was asked.
@@ -169,8 +183,11 @@ mod tests {
     fn said() -> question::Member {
         question::Member {
             version: "15.5".to_owned(),
-            parameters: BTreeMap::new(),
+            parameters: std::collections::BTreeMap::new(),
             slots: std::collections::BTreeSet::new(),
+            followers: std::collections::BTreeSet::new(),
+            confirmed_by: String::new(),
+            unconfirmed: std::collections::BTreeSet::new(),
             rewindable: true,
             sessions: 1,
             sessions_max: 100,

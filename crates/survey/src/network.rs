@@ -1,6 +1,6 @@
 //! A region's network: its ranges, what its parts let in, how full they are, and the secrets that are read there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bascule_core::facts::{Fact, Network, Quota, Source};
@@ -9,7 +9,7 @@ use bascule_providers::Trial;
 use sha2::{Digest as _, Sha256};
 
 use crate::limit::Provider;
-use crate::member::{self, Answered, nobody};
+use crate::member::{self, Answered};
 use crate::{Place, at, balancer, now};
 
 /// A pool as it was seen.
@@ -33,7 +33,11 @@ pub(crate) fn network(
     balancer: &balancer::Looked,
     pool: &Pool,
 ) -> Network {
-    Network { ranges: ranges(place), rules: rules(members), quotas: quotas(place, members, balancer, pool) }
+    Network {
+        ranges: ranges(place), // told by both regions together
+        rules: Fact::unasked(),
+        quotas: quotas(place, members, balancer, pool),
+    }
 }
 
 /// As the manifest has them, if all that it says is in the region really is in them.
@@ -59,21 +63,6 @@ fn parts(region: &Region) -> impl Iterator<Item = IpAddr> {
     let pool = [region.pool.address, region.pool.admin.ip(), region.load_balancer.admin.ip()];
     let keepers = region.keepers.iter().map(|keeper| keeper.address.ip());
     members.chain(doors).chain(pool).chain(region.compute.instances.iter().map(|at| at.ip())).chain(keepers)
-}
-
-/// Whom the members' databases let in: their `pg_hba.conf`, which both regions have alike, since either's members must
-/// let the other's in. Members that differ are differences of the region too; one that did not answer may be one.
-fn rules(members: &[Answered]) -> Fact<String> {
-    let seen: Vec<(&Answered, &Vec<String>)> =
-        members.iter().filter_map(|m| Some((m, m.rules.as_ref().ok()?))).collect();
-    let distinct: BTreeSet<String> =
-        seen.iter().map(|(_, rules)| digest(rules.join("\n").as_bytes())).collect();
-    if distinct.len() < 2 && seen.len() < members.len() || seen.is_empty() {
-        return nobody(members, |m| m.rules.as_ref().err());
-    }
-    let asked: Vec<String> = seen.iter().map(|(m, _)| m.at.to_string()).collect();
-    let digests: Vec<String> = distinct.into_iter().collect();
-    Fact::seen(digests.join(" and "), now(), at(format!("pg_hba_file_rules at {}", asked.join(", "))))
 }
 
 /// Limits of the parts that both regions' users would come to. Only all of them together tell whether they suffice.

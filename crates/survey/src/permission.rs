@@ -2,7 +2,7 @@
 //!
 //! One refusal is enough to say so. What could not be tried makes the whole "not observed", unless something was refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bascule_core::facts::{Fact, Permissions};
@@ -30,7 +30,7 @@ pub(crate) fn permissions(
     let user = &place.scene.site.manifest.database.user;
     let mut trials = Trials::default();
     trials.add(&format!("PostgreSQL: log in as {user}"), all(members, |m| &m.log_in));
-    trials.rights(members);
+    trials.rights(members, user);
     trials.add("Patroni: change the cluster's settings", all(members, |m| &m.configure));
     trials.add("HAProxy: change the gate", balancer.may_change.clone());
     trials.add("PgBouncer: hold and release clients", pool.may_change.clone());
@@ -99,9 +99,8 @@ impl Trials {
     }
 
     /// Rights are the cluster's: the first member that answers speaks for all.
-    fn rights(&mut self, members: &[Answered]) {
-        let told: Option<&BTreeMap<String, bool>> = members.iter().find_map(|m| m.rights.as_ref().ok());
-        let Some(rights) = told else {
+    fn rights(&mut self, members: &[Answered], user: &str) {
+        let Some(rights) = members.iter().find_map(|m| m.rights.as_ref().ok()) else {
             // one that may not even log in was refused already
             if self.refused.is_empty() {
                 let why = members.iter().find_map(|m| m.rights.as_ref().err().cloned());
@@ -109,10 +108,13 @@ impl Trials {
             }
             return;
         };
-        for (name, granted) in rights {
-            let why = "the user lacks the role's attribute".to_owned();
-            let trial = if *granted { Trial::Granted } else { Trial::Refused { why } };
-            self.add(&format!("PostgreSQL: {name}"), Ok(trial));
+        for right in rights {
+            let trial = if right.granted {
+                Trial::Granted
+            } else {
+                Trial::Refused { why: right.remedy.replace("USER", user) }
+            };
+            self.add(&format!("PostgreSQL: {}", right.what), Ok(trial));
         }
     }
 

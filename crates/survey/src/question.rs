@@ -27,6 +27,7 @@ pub(crate) const MUST_BE_EQUAL: &[&str] = &[
     "data_checksums",
     // what a commit promises, and what a statement may do
     "fsync",
+    "synchronous_commit",
     "default_transaction_isolation",
     "statement_timeout",
     "idle_in_transaction_session_timeout",
@@ -61,6 +62,17 @@ pub(crate) fn member_sql() -> String {
             'parameters', (SELECT json_object_agg(lower(name), current_setting(name)) FROM pg_settings
                 WHERE lower(name) IN ({})),
             'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE NOT temporary),
+            'followers', (SELECT coalesce(json_agg(application_name), '[]') FROM pg_stat_replication),
+            'confirmed_by', current_setting('synchronous_standby_names'),
+            'unconfirmed', (SELECT coalesce(json_agg(format('%s%s', whose, setting)), '[]') FROM (
+                SELECT 'synchronous_commit=' || reset_val AS setting, '' AS whose FROM pg_settings
+                    WHERE name = 'synchronous_commit'
+                UNION ALL
+                SELECT setting, concat_ws(' ', 'role ' || r.rolname, 'database ' || d.datname) || ': '
+                    FROM pg_db_role_setting AS own
+                    LEFT JOIN pg_roles AS r ON r.oid = setrole
+                    LEFT JOIN pg_database AS d ON d.oid = setdatabase, unnest(setconfig) AS setting) AS said
+                WHERE setting ~* '^synchronous_commit=(off|local|false|no|0)$'),
             'rewindable', current_setting('wal_log_hints') = 'on' OR current_setting('data_checksums') = 'on',
             'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
             'sessions_max', current_setting('max_connections')::int,
@@ -76,6 +88,13 @@ pub(crate) struct Member {
     pub version: String,
     pub parameters: BTreeMap<String, String>,
     pub slots: BTreeSet<String>,
+    /// The names that who streams from it gives itself.
+    pub followers: BTreeSet<String>,
+    /// `synchronous_standby_names`.
+    pub confirmed_by: String,
+    /// Settings of `synchronous_commit` under which a commit waits for no standby, the server's and those that a role or
+    /// a database has of its own (PostgreSQL 15 manual, section 20.5.1; the enum takes `false`, `no` and `0` for `off`).
+    pub unconfirmed: BTreeSet<String>,
     /// Whether an old primary's pages can be told from the new one's.
     pub rewindable: bool,
     pub sessions: u64,
@@ -86,22 +105,11 @@ pub(crate) struct Member {
 /// The clock, in milliseconds since the epoch.
 pub(crate) const CLOCK_SQL: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// Whom it lets in, one rule a row, in order: the first that fits counts.
-pub(crate) const RULES_SQL: &str =
-    "SELECT coalesce(error, concat_ws(' ', type, database::text, user_name::text,
-    address, netmask, auth_method, options::text)) FROM pg_hba_file_rules ORDER BY line_number";
-
-/// What a move asks of the management user beside logging in, and whether it may: CHECKPOINT, reading the log and its
-/// files, ending sessions, and following the log (the keepers' permit).
-pub(crate) const RIGHTS_SQL: &str = "
-    WITH me AS (SELECT rolsuper AS super, rolreplication AS follows FROM pg_roles WHERE rolname = current_user),
-         mine AS (SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'USAGE'))
-    SELECT json_build_object(
-        'checkpoint', super OR EXISTS (SELECT FROM mine WHERE rolname = 'pg_checkpoint'),
-        'read the log', has_function_privilege('pg_ls_waldir()', 'EXECUTE'),
-        'end sessions', super OR EXISTS (SELECT FROM mine WHERE rolname = 'pg_signal_backend'),
-        'follow the log', super OR follows)
-    FROM me";
+/// Whom it lets in, one rule a row, in order: the first that fits counts. The second cell leaves out its options, which may
+/// hold the password of a directory.
+pub(crate) const RULES_SQL: &str = "SELECT coalesce(error, concat_ws(' ', rule, options::text)), coalesce(error, rule)
+    FROM (SELECT *, concat_ws(' ', type, database::text, user_name::text, address, netmask, auth_method) AS rule
+          FROM pg_hba_file_rules) AS said ORDER BY line_number";
 
 /// How far the kept log reaches back: the age of the oldest file in use, in seconds, how many bytes are always kept,
 /// and where the log ends. Files past its end are recycled ones, with the age of what they once held.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::code::Code;
 use crate::asset::AssetKind;
 use crate::facts::told::{self, Told};
-use crate::facts::{Evidence, Fact, Facts, Listing, Region, Source};
+use crate::facts::{Database, Evidence, Fact, Facts, Listing, Region, Source};
 
 /// Evidence kept of one answer: a group of ten with two facts each, and the listing. Past that the count of
 /// what is left out says enough.
@@ -68,6 +68,33 @@ pub(super) fn judge(right: bool, words: impl Into<String>) -> Option<Found> {
     Some(if right { Found::Holds(words.into()) } else { Found::Fails(words.into()) })
 }
 
+/// It holds if both regions have one value, and the same: members that differ inside a region make it fail, also where the
+/// other region's differ alike.
+pub(super) fn one_value(
+    case: &mut Case,
+    facts: &Facts,
+    what: &str,
+    sides: [&Fact<BTreeSet<String>>; 2],
+) -> Option<Found> {
+    let [here, there] = facts.regions();
+    let left = case.need(&format!("{} {what}", here.name), sides[0]);
+    let right = case.need(&format!("{} {what}", there.name), sides[1]);
+    let several = |side: Option<&BTreeSet<String>>| side.is_some_and(|values| values.len() > 1);
+    match (left, right) {
+        (Some(left), Some(right)) if left != right => {
+            judge(false, format!("{}: {}; {}: {}", here.name, left.told(), there.name, right.told()))
+        }
+        (Some(values), _) if several(left) => {
+            judge(false, format!("{} alone has several: {}", here.name, values.told()))
+        }
+        (_, Some(values)) if several(right) => {
+            judge(false, format!("{} alone has several: {}", there.name, values.told()))
+        }
+        (Some(left), Some(_)) => judge(true, format!("both regions: {}", left.told())),
+        (Some(_) | None, _) => None,
+    }
+}
+
 /// One question, while it is asked.
 #[derive(Default)]
 pub(super) struct Case {
@@ -97,6 +124,20 @@ impl Case {
             self.lack(format!("{what}: none is set"));
         }
         value
+    }
+
+    /// The databases of a region; that they were not listed leaves the question open.
+    pub(super) fn need_databases<'a>(
+        &mut self,
+        region: &'a Region,
+    ) -> Option<&'a BTreeMap<String, Database>> {
+        let databases = region.database.value();
+        if databases.is_none() {
+            let evidence = listed(region.name.as_str(), AssetKind::Database, &region.database);
+            self.lack(&*evidence.what);
+            self.note(evidence);
+        }
+        databases
     }
 
     /// Something without which it can't be said to hold.

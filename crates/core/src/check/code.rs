@@ -119,7 +119,7 @@ codes! {
     /// The old region is fenced.
     Fenced = "BSC-C002", Critical, Plan,
         "the old region is fenced",
-        "Add a step, before the promotion, after which the old region can't write: one that works without reaching it.";
+        "Add a step, before the promotion, after which the old region can't write: one that works without reaching it. Where bascule makes the plan, run keepers (docs/keeper.md).";
     /// The move is verified.
     Verified = "BSC-C003", High, Plan,
         "the move is verified",
@@ -203,11 +203,11 @@ codes! {
     /// Replication slots are there.
     Slots = "BSC-C023", High, Database,
         "replication slots are there",
-        "Create the slot, as a permanent one so that it outlives a failover inside the region.";
+        "Create the slot, as a permanent one so that it outlives a failover inside the region; for a follower without one raise `wal_keep_size`.";
     /// Database parameters are equal.
     Parameters = "BSC-C024", High, Database,
         "database parameters are equal",
-        "Apply one parameter group or configuration to both.";
+        "Apply one parameter group or configuration to both; with keepers, leave `synchronous_commit` on.";
     /// Database versions are equal.
     Versions = "BSC-C025", High, Database,
         "database versions are equal",
@@ -300,10 +300,10 @@ codes! {
     Permissions = "BSC-C047", Critical, Control,
         "the executor may act in both regions",
         "Grant what is refused, in both regions.";
-    /// Voters share no place.
+    /// A majority of the voters outlives each place.
     VotersApart = "BSC-C048", Critical, Control,
-        "voters share no place",
-        "Put the third voter in a place that is neither region.";
+        "a majority of the voters outlives each place",
+        "Spread the voters so that no place has half of them: one in each region and a third in neither, or two, two and one.";
     /// Keepers have one version.
     KeeperVersions = "BSC-C049", Medium, Control,
         "keepers have one version",

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::answers::{Answers, judge};
+use super::answers::{Answers, Case, Found, judge, one_value};
 use super::code::Code;
 use crate::asset::AssetKind;
-use crate::facts::told::{self, Told};
-use crate::facts::{Database, Evidence, Fact, Facts, WayBack as Way};
+use crate::facts::told;
+use crate::facts::{Database, Evidence, Facts, WayBack as Way};
 use crate::observation::ClusterRole;
 
 const KIND: AssetKind = AssetKind::Database;
@@ -56,15 +56,21 @@ pub(super) fn retention(facts: &Facts, answers: &mut Answers) {
         KIND,
         |r| &r.database,
         |case, _, database| {
-            let kept = *case.need("retention in s", &database.retention_s)?;
-            let wanted = match case.need("promised retention in s", &facts.promise.retention_s)? {
-                Some(wanted) => *wanted,
-                // what a recovery reads must not be deleted while it works
-                None => case.need_set("RTO in ms", &facts.promise.rto_ms)?.div_ceil(1000),
-            };
+            let (kept, wanted) = kept_and_wanted_s(case, facts, database)?;
             judge(kept >= wanted, format!("it reaches {kept} s back; wanted are {wanted} s"))
         },
     );
+}
+
+/// How far back a database's log or backups reach, and how far they are to reach, in seconds.
+fn kept_and_wanted_s(case: &mut Case, facts: &Facts, database: &Database) -> Option<(u64, u64)> {
+    let kept = *case.need("retention in s", &database.retention_s)?;
+    let wanted = match case.need("promised retention in s", &facts.promise.retention_s)? {
+        Some(wanted) => *wanted,
+        // what a recovery reads must not be deleted while it works
+        None => case.need_set("RTO in ms", &facts.promise.rto_ms)?.div_ceil(1000),
+    };
+    Some((kept, wanted))
 }
 
 pub(super) fn lag_in_objective(facts: &Facts, answers: &mut Answers) {
@@ -116,44 +122,71 @@ pub(super) fn slots(facts: &Facts, answers: &mut Answers) {
             let wanted = case.need("slots that are needed", &database.slots_wanted)?;
             let there = case.need("slots", &database.slots)?;
             let lacking: Vec<&String> = wanted.difference(there).collect();
-            judge(lacking.is_empty(), format!("slots that are missing: {}", told::list(lacking)))
-        },
-    );
-}
-
-fn equal<T: Told + PartialEq>(
-    code: Code,
-    facts: &Facts,
-    answers: &mut Answers,
-    what: &str,
-    pick: fn(&Database) -> &Fact<T>,
-) {
-    answers.compare(
-        code,
-        facts,
-        KIND,
-        |r| &r.database,
-        |case, home, away| {
-            let [here, there] = facts.regions();
-            let left = case.need(&format!("{} {what}", here.name), pick(home));
-            let right = case.need(&format!("{} {what}", there.name), pick(away));
-            let (left, right) = (left?, right?);
-            let words = if left == right {
-                format!("both regions: {}", left.told())
-            } else {
-                format!("{}: {}; {}: {}", here.name, left.told(), there.name, right.told())
-            };
-            judge(left == right, words)
+            if !lacking.is_empty() {
+                return judge(false, format!("slots that are missing: {}", told::list(lacking)));
+            }
+            let slotless = case.need("followers without a slot", &database.slotless)?;
+            if slotless.is_empty() {
+                return judge(true, format!("slots that are there: {}", told::list(wanted)));
+            }
+            let (kept, objective) = kept_and_wanted_s(case, facts, database)?;
+            let words = format!(
+                "no slot keeps log for {}: it reaches {kept} s back; wanted are {objective} s",
+                told::list(slotless)
+            );
+            judge(kept >= objective, words)
         },
     );
 }
 
 pub(super) fn parameters(facts: &Facts, answers: &mut Answers) {
-    equal(Code::Parameters, facts, answers, "parameters", |d| &d.parameters);
+    answers.compare(
+        Code::Parameters,
+        facts,
+        KIND,
+        |r| &r.database,
+        |case, home, away| {
+            let same = one_value(case, facts, "parameters", [&home.parameters, &away.parameters]);
+            let permits = permits_are_waited_for(case, facts, [home, away]);
+            match same {
+                Some(Found::Fails(_)) => same,
+                Some(Found::Holds(_)) | None if matches!(permits, Some(Found::Holds(_))) => same,
+                Some(Found::Holds(_)) | None => permits,
+            }
+        },
+    );
+}
+
+/// A keeper's permit stops a region only while commits wait for it (decision 7).
+fn permits_are_waited_for(case: &mut Case, facts: &Facts, sides: [&Database; 2]) -> Option<Found> {
+    let Some(Some(_)) = facts.control.fence.value() else {
+        return judge(true, "no keeper confirms commits");
+    };
+    let mut all_seen = true;
+    for (region, database) in facts.regions().into_iter().zip(sides) {
+        let Some(commits) = case.need(&format!("{} commits", region.name), &database.commits) else {
+            all_seen = false;
+            continue;
+        };
+        if !commits.unconfirmed.is_empty() {
+            let settings = told::list(&commits.unconfirmed);
+            return judge(
+                false,
+                format!("{}: commits don't wait for a keeper's permit: {settings}", region.name),
+            );
+        }
+    }
+    if all_seen { judge(true, "commits wait for a keeper's permit") } else { None }
 }
 
 pub(super) fn versions(facts: &Facts, answers: &mut Answers) {
-    equal(Code::Versions, facts, answers, "version", |d| &d.version);
+    answers.compare(
+        Code::Versions,
+        facts,
+        KIND,
+        |r| &r.database,
+        |case, home, away| one_value(case, facts, "version", [&home.version, &away.version]),
+    );
 }
 
 pub(super) fn reached_by_name(facts: &Facts, answers: &mut Answers) {

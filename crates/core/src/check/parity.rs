@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::answers::{Answers, Found, judge};
+use super::answers::{Answers, Found, judge, one_value};
 use super::availability::all_of;
 use super::cidr::{self, Range};
 use super::code::Code;
@@ -79,11 +79,7 @@ pub(super) fn secrets(facts: &Facts, answers: &mut Answers) {
 
 pub(super) fn rules(facts: &Facts, answers: &mut Answers) {
     answers.ask(Code::Rules, facts.site.as_str(), |case| {
-        let [here, there] = facts.regions();
-        let left = case.need(&format!("{} rules", here.name), &here.network.rules);
-        let right = case.need(&format!("{} rules", there.name), &there.network.rules);
-        let (left, right) = (left?, right?);
-        judge(left == right, format!("digests of the rules: {left} and {right}"))
+        one_value(case, facts, "rules", facts.regions().map(|region| &region.network.rules))
     });
 }
 

@@ -27,7 +27,10 @@ fn plans(code: Code, facts: &Facts, answers: &mut Answers, at_most: usize, ask: 
         Some(Paper::Planned) => {
             return answers.ask(code, site, |case| {
                 case.need("plan", &facts.paper)?;
-                judge(true, "the planner makes the plan, and puts this in by construction")
+                match code {
+                    Code::Fenced => fenced_by_keepers(case, facts),
+                    _ => judge(true, "the planner makes the plan, and puts this in by construction"),
+                }
             });
         }
         Some(Paper::Written(document)) => document,
@@ -147,6 +150,26 @@ pub(super) fn fenced(facts: &Facts, answers: &mut Answers) {
         let words = ["keeps the old region from writing", "nothing keeps the old region from writing"];
         has(case, facts, before, Intent::Fence, words)
     });
+}
+
+/// A plan can close a region that answers. One that is cut off from here but runs is stopped only by what holds its
+/// commits from inside.
+fn fenced_by_keepers(case: &mut Case, facts: &Facts) -> Option<Found> {
+    let Some(fence) = case.need("what stops a region that is cut off", &facts.control.fence)? else {
+        let words = "without keepers a region that is cut off but runs goes on taking writes: a plan closes a gate that it \
+                     reaches, and nothing here can stop one behind a broken network";
+        return judge(false, words);
+    };
+    for region in facts.regions() {
+        for (name, database) in case.need_databases(region).into_iter().flatten() {
+            let commits = case.need(&format!("{} {name} commits", region.name), &database.commits);
+            if commits.is_some_and(|commits| !commits.permitted) {
+                let words = "commits wait for no keeper: `bascule guard` was not run, or was taken back";
+                return judge(false, format!("{} {name}: {words}", region.name));
+            }
+        }
+    }
+    judge(true, fence)
 }
 
 /// What proves that the new region serves comes after all that makes it serve.

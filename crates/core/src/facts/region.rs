@@ -32,8 +32,18 @@ pub struct Region {
     pub secrets: Fact<BTreeMap<String, String>>,
     /// What the executor may do there.
     pub permissions: Fact<Permissions>,
-    /// By how much its clocks differ from the observer's, in milliseconds: the largest of its hosts.
-    pub clock_skew_ms: Fact<i64>,
+    /// By how much its clocks differ from the observer's.
+    pub clock_skew: Fact<Skew>,
+}
+
+/// How far the clocks of a region are ahead of the observer's, in milliseconds; negative if they are behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skew {
+    /// The one that is behind the others.
+    pub least_ms: i64,
+    /// The one that is ahead of the others.
+    pub most_ms: i64,
 }
 
 /// A group of instances that do the same.
@@ -144,14 +154,18 @@ pub struct Database {
     pub retention_s: Fact<u64>,
     /// Whether another member takes over by itself inside the region.
     pub automatic_failover: Fact<bool>,
-    /// SHA-256 over the parameters that must be equal on both sides.
-    pub parameters: Fact<String>,
-    /// The server's version.
-    pub version: Fact<String>,
+    /// SHA-256 over the parameters that must be equal on both sides, or those that differ; several where its members do.
+    pub parameters: Fact<BTreeSet<String>>,
+    /// The server's version; several where its members have several.
+    pub version: Fact<BTreeSet<String>>,
+    /// Whom commits wait for.
+    pub commits: Fact<Commits>,
     /// The replication slots that are there.
     pub slots: Fact<BTreeSet<String>>,
     /// The replication slots that its followers need; empty where the provider keeps none.
     pub slots_wanted: Fact<BTreeSet<String>>,
+    /// Followers that want no slot: nothing but its retention keeps log for them.
+    pub slotless: Fact<BTreeSet<String>>,
     /// The host that the application is told to connect to.
     pub reached_by: Fact<String>,
     /// How it comes back after the other region was promoted.
@@ -166,6 +180,16 @@ pub struct Member {
     pub name: String,
     /// Whether it leads, or streams on its leader's timeline.
     pub well: Fact<bool>,
+}
+
+/// Whom a database's commits wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commits {
+    /// Whether they wait for a keeper's permit.
+    pub permitted: bool,
+    /// Settings under which a commit waits for nobody, whatever others do.
+    pub unconfirmed: BTreeSet<String>,
 }
 
 /// How a database comes back as a standby after the other region has written.
@@ -220,8 +244,9 @@ pub struct KeyPair {
 pub struct Network {
     /// The address ranges it uses, in CIDR notation (RFC 4632, RFC 4291).
     pub ranges: Fact<Vec<String>>,
-    /// SHA-256 over its security rules, without what differs by region.
-    pub rules: Fact<String>,
+    /// SHA-256 over its security rules, without what differs by region, beside the rules that differ from the other
+    /// region's; several where its parts do not have the same.
+    pub rules: Fact<BTreeSet<String>>,
     /// The provider's limits, by name.
     pub quotas: Fact<BTreeMap<String, Quota>>,
 }

@@ -182,6 +182,8 @@ pub struct Control {
     pub keepers: Fact<Vec<Keeper>>,
     /// What a move calls beside the regions themselves.
     pub planes: Fact<Vec<ControlPlane>>,
+    /// What stops a region that is cut off but runs, and when; none where nothing does.
+    pub fence: Fact<Option<String>>,
 }
 
 /// One vote.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ControlPlane, Destination, Drift, HealthCheck, Instance, Keeper, Member, Node, Paper, Permissions, Place,
-    Quota, Targets, Voter, WayBack,
+    Commits, ControlPlane, Destination, Drift, HealthCheck, Instance, Keeper, Member, Node, Paper,
+    Permissions, Place, Quota, Skew, Targets, Voter, WayBack,
 };
 use crate::id::RegionName;
 use crate::observation::ClusterRole;
@@ -57,7 +57,6 @@ told_as! {
     u16: v => v.to_string();
     u32: v => v.to_string();
     u64: v => v.to_string();
-    i64: v => v.to_string();
     String: v => v.clone();
     RegionName: v => v.to_string();
     Place: v => v.to_string();
@@ -84,6 +83,12 @@ told_as! {
         ClusterRole::Standby => "standby".to_owned(),
         ClusterRole::Leaderless => "no leader".to_owned(),
     };
+    Skew: v => format!("{} to {}", v.least_ms, v.most_ms);
+    Commits: v => format!(
+        "{}; waiting for nobody: {}",
+        if v.permitted { "with a keeper's permit" } else { "without a keeper's permit" },
+        list(&v.unconfirmed)
+    );
     WayBack: v => match v {
         WayBack::Rewound => "rewound".to_owned(),
         WayBack::Recreated => "created anew".to_owned(),

@@ -39,8 +39,8 @@ pub fn breaks(code: Code) -> Change {
         Code::LagInObjective => |f| orders(&mut f.away).lag_ms = seen(5_001),
         Code::MemberNames => |f| at(&mut orders(&mut f.away).members)[0].name = format!("{HOME}-db1"),
         Code::Slots => |f| at(&mut orders(&mut f.home).slots).clear(),
-        Code::Parameters => |f| orders(&mut f.away).parameters = text("sha256:b0"),
-        Code::Versions => |f| orders(&mut f.away).version = text("16.3"),
+        Code::Parameters => |f| orders(&mut f.away).parameters = seen(set(&["sha256:b0"])),
+        Code::Versions => |f| orders(&mut f.away).version = seen(set(&["16.3"])),
         Code::ReachedByName => |f| orders(&mut f.home).reached_by = text("10.1.0.20"),
         Code::WayBack => |f| orders(&mut f.home).way_back = seen(WayBack::Closed),
         Code::NamesManaged => |f| www(f).managed = seen(false),
@@ -51,7 +51,7 @@ pub fn breaks(code: Code) -> Change {
         Code::Images => |f| instances(&mut f.away)[0].image = text("sha256:a0").map(Some),
         Code::KeyPairs => |f| key(f).fingerprint = text("SHA256:c0"),
         Code::Secrets => |f| drop(at(&mut f.away.secrets).insert("db_password".to_owned(), String::new())),
-        Code::Rules => |f| f.away.network.rules = text("sha256:d0"),
+        Code::Rules => |f| f.away.network.rules = seen(set(&["sha256:d0"])),
         Code::Quotas => |f| quota(f).limit = 5,
         Code::AddressRanges => |f| at(&mut f.away.network.ranges).push("10.1.128.0/20".to_owned()),
         Code::Versioning => |f| backups(&mut f.home).versioning = seen(false),
@@ -65,7 +65,7 @@ pub fn breaks(code: Code) -> Change {
         Code::Permissions => |f| at(&mut f.away.permissions).refused.extend(set(&["promote"])),
         Code::VotersApart => |f| at(&mut f.control.voters)[2].place = seen(Place::Region(region(HOME))),
         Code::KeeperVersions => |f| at(&mut f.control.keepers)[0].version = text("0.9.0"),
-        Code::ClockSkew => |f| f.away.clock_skew_ms = seen(-501),
+        Code::ClockSkew => |f| f.away.clock_skew = seen(Skew { least_ms: -501, most_ms: -400 }),
     }
 }
 
@@ -121,7 +121,7 @@ pub fn hides(code: Code) -> Change {
         Code::Permissions => |f| f.away.permissions = unseen(),
         Code::VotersApart => |f| at(&mut f.control.voters)[2].place = unseen(),
         Code::KeeperVersions => |f| at(&mut f.control.keepers)[0].version = unseen(),
-        Code::ClockSkew => |f| f.away.clock_skew_ms = unseen(),
+        Code::ClockSkew => |f| f.away.clock_skew = unseen(),
     }
 }
 

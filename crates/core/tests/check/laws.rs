@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use bascule_core::check::{Answer, Checked, Code, by_code, check};
 use bascule_core::document::Intent;
-use bascule_core::facts::{Facts, Paper};
+use bascule_core::facts::{Fact, Facts, Paper, Place, Skew, Voter};
 
 use crate::broken::{breaks, hides};
-use crate::site::{self, at, orders, region, seen, sound, step, unseen};
+use crate::site::{self, at, orders, region, seen, set, sound, step, unseen};
 
 fn with(answer: Answer, checked: &[Checked]) -> BTreeSet<Code> {
     by_code(checked).into_iter().filter(|(_, a)| *a == answer).map(|(code, _)| code).collect()
@@ -118,6 +118,126 @@ fn a_plan_that_the_planner_makes_holds() {
     let mut facts = sound();
     facts.paper = seen(Paper::Planned);
     assert_eq!(with(Answer::Holds, &check(&facts)).len(), Code::ALL.len());
+}
+
+#[test]
+fn a_plan_that_the_planner_makes_fences_a_region_that_is_cut_off_with_keepers_only() {
+    let fenced = |change: fn(&mut Facts)| {
+        let mut facts = sound();
+        facts.paper = seen(Paper::Planned);
+        change(&mut facts);
+        let found = check(&facts).into_iter().find(|c| c.code == Code::Fenced).expect("it answers");
+        (found.answer, found.message, found.remedy)
+    };
+    let (answer, derivation, _) = fenced(|_| ());
+    assert_eq!((answer, derivation.as_str()), (Answer::Holds, "keepers close it after 3 s"));
+    let (answer, why, remedy) = fenced(|f| f.control.fence = seen(None));
+    assert!(answer == Answer::Fails && why.contains("goes on taking writes"), "{why}");
+    assert!(remedy.contains("docs/keeper.md"), "{remedy}");
+    let (answer, why, _) = fenced(|f| at(&mut orders(&mut f.away).commits).permitted = false);
+    assert!(
+        answer == Answer::Fails && why.contains("south-1 orders") && why.contains("bascule guard"),
+        "{why}"
+    );
+    assert_eq!(fenced(|f| orders(&mut f.home).commits = unseen()).0, Answer::Unknown);
+    assert_eq!(fenced(|f| f.home.database = unseen()).0, Answer::Unknown);
+}
+
+fn answer(code: Code, change: impl Fn(&mut Facts)) -> Answer {
+    let mut facts = sound();
+    change(&mut facts);
+    by_code(&check(&facts))[&code]
+}
+
+#[test]
+fn members_that_differ_are_not_equal_where_both_regions_differ_alike() {
+    let two = || seen(set(&["15.5", "15.6"]));
+    let both = |put: fn(&mut Facts, [Fact<BTreeSet<String>>; 2])| move |f: &mut Facts| put(f, [two(), two()]);
+    let versions = both(|f, [one, other]| {
+        (orders(&mut f.home).version, orders(&mut f.away).version) = (one, other);
+    });
+    let parameters = both(|f, [one, other]| {
+        (orders(&mut f.home).parameters, orders(&mut f.away).parameters) = (one, other);
+    });
+    let rules = both(|f, [one, other]| (f.home.network.rules, f.away.network.rules) = (one, other));
+    assert_eq!(answer(Code::Versions, versions), Answer::Fails);
+    assert_eq!(answer(Code::Parameters, parameters), Answer::Fails);
+    assert_eq!(answer(Code::Rules, rules), Answer::Fails);
+    let beside_a_dark_one = answer(Code::Versions, |f| {
+        (orders(&mut f.home).version, orders(&mut f.away).version) = (two(), unseen());
+    });
+    assert_eq!(beside_a_dark_one, Answer::Fails, "what was seen suffices");
+}
+
+#[test]
+fn commits_that_wait_for_nobody_are_a_setting_that_keepers_do_not_bear() {
+    let off = |f: &mut Facts| {
+        at(&mut orders(&mut f.home).commits).unconfirmed.insert("synchronous_commit = off".to_owned());
+    };
+    assert_eq!(answer(Code::Parameters, off), Answer::Fails);
+    let without_keepers = |f: &mut Facts| {
+        off(f);
+        f.control.fence = seen(None);
+    };
+    assert_eq!(answer(Code::Parameters, without_keepers), Answer::Holds);
+    assert_eq!(answer(Code::Parameters, |f| orders(&mut f.away).commits = unseen()), Answer::Unknown);
+}
+
+#[test]
+fn a_follower_without_a_slot_lives_on_what_is_kept_anyway() {
+    let slotless = |kept_s: u64| {
+        move |f: &mut Facts| {
+            orders(&mut f.home).slotless = seen(set(&[site::AWAY]));
+            orders(&mut f.home).retention_s = seen(kept_s);
+        }
+    };
+    assert_eq!(answer(Code::Slots, slotless(86_400)), Answer::Holds);
+    assert_eq!(answer(Code::Slots, slotless(86_399)), Answer::Fails);
+    let unseen_log = |f: &mut Facts| {
+        slotless(0)(f);
+        orders(&mut f.home).retention_s = unseen();
+    };
+    assert_eq!(answer(Code::Slots, unseen_log), Answer::Unknown);
+}
+
+#[test]
+fn voters_are_apart_if_a_majority_outlives_each_place() {
+    let votes = |[home, away, third]: [usize; 3]| {
+        move |f: &mut Facts| {
+            let places = [
+                (home, Place::Region(region(site::HOME))),
+                (away, Place::Region(region(site::AWAY))),
+                (third, Place::Elsewhere("witness".to_owned())),
+            ];
+            let vote = |place: &Place| Voter { name: "etcd".to_owned(), place: seen(place.clone()) };
+            let all = places.iter().flat_map(|(n, place)| std::iter::repeat_n(vote(place), *n));
+            f.control.voters = seen(all.collect());
+        }
+    };
+    for (spread, wanted) in [
+        ([1, 1, 1], Answer::Holds),
+        ([2, 2, 1], Answer::Holds),
+        ([0, 0, 1], Answer::Holds),
+        ([3, 1, 1], Answer::Fails),
+        ([2, 1, 1], Answer::Fails),
+        ([1, 1, 0], Answer::Fails),
+        ([0, 0, 0], Answer::Fails),
+    ] {
+        assert_eq!(answer(Code::VotersApart, votes(spread)), wanted, "{spread:?}");
+    }
+}
+
+#[test]
+fn clocks_agree_with_each_other_and_not_only_with_the_observers() {
+    let clocks = |home: [i64; 2], away: [i64; 2]| {
+        move |f: &mut Facts| {
+            let skew = |[least_ms, most_ms]: [i64; 2]| seen(Skew { least_ms, most_ms });
+            (f.home.clock_skew, f.away.clock_skew) = (skew(home), skew(away));
+        }
+    };
+    assert_eq!(answer(Code::ClockSkew, clocks([-250, -250], [250, 250])), Answer::Holds);
+    assert_eq!(answer(Code::ClockSkew, clocks([-251, -251], [250, 250])), Answer::Fails);
+    assert_eq!(answer(Code::ClockSkew, clocks([-450, 400], [-400, -400])), Answer::Fails, "any may lead");
 }
 
 #[test]

@@ -82,10 +82,12 @@ pub fn database(name: &str, source: Option<&str>) -> Database {
         lag_bytes: Fact::unasked(),
         retention_s: seen(7 * 86_400),
         automatic_failover: seen(true),
-        parameters: text("sha256:bb"),
-        version: text("16.4"),
+        parameters: seen(set(&["sha256:bb"])),
+        version: seen(set(&["16.4"])),
+        commits: seen(Commits { permitted: true, unconfirmed: BTreeSet::new() }),
         slots: seen(set(&["standby_cluster"])),
         slots_wanted: seen(set(&["standby_cluster"])),
+        slotless: seen(BTreeSet::new()),
         reached_by: text("db.shop.test"),
         way_back: seen(WayBack::Rewound),
     }
@@ -127,12 +129,12 @@ fn one_region(name: &str, range: &str, source: Option<&str>) -> Region {
         key_pair: one("admin", KeyPair { fingerprint: text("SHA256:cc") }),
         network: Network {
             ranges: seen(vec![range.to_owned()]),
-            rules: text("sha256:dd"),
+            rules: seen(set(&["sha256:dd"])),
             quotas: seen(BTreeMap::from([("instances".to_owned(), Quota { limit: 20, used: 6 })])),
         },
         secrets: seen(BTreeMap::from([("db_password".to_owned(), "sha256:ee".to_owned())])),
         permissions: seen(Permissions { granted: set(&["promote"]), refused: BTreeSet::new() }),
-        clock_skew_ms: seen(-12),
+        clock_skew: seen(Skew { least_ms: -12, most_ms: 3 }),
     }
 }
 
@@ -222,6 +224,7 @@ pub fn sound() -> Facts {
             ]),
             keepers: seen(vec![keeper("keeper-1", HOME), keeper("keeper-2", AWAY)]),
             planes: seen(vec![tenure]),
+            fence: text("keepers close it after 3 s").map(Some),
         },
     }
 }

@@ -22,7 +22,7 @@ fn markdown(change: impl FnOnce(&mut Facts)) -> String {
 /// A site with one gap, one thing not observed, and pre-steps of which one is done.
 fn gaps(facts: &mut Facts) {
     backups(&mut facts.home).replication = seen(None);
-    facts.away.clock_skew_ms = unseen();
+    facts.away.clock_skew = unseen();
     site::plan(facts).pre_steps = vec![
         step(12, "Three nodes for the database", &[scale(AssetKind::Database, 3)], &[]),
         step(13, "Five instances of the app", &[scale(AssetKind::Compute, 5)], &[]),
@@ -198,7 +198,7 @@ fn a_document_still_matches_while_something_is_unwell_for_a_minute() {
     for change in [
         (|f: &mut Facts| instances(&mut f.away)[0].alive = seen(false)) as fn(&mut Facts),
         |f| orders(&mut f.away).lag_ms = seen(3_600_000),
-        |f| f.home.clock_skew_ms = unseen(),
+        |f| f.home.clock_skew = unseen(),
     ] {
         let fresh = markdown(|facts| {
             gaps(facts);

@@ -15,7 +15,7 @@ fn mixed() -> Vec<Checked> {
     let mut facts = sound();
     plan(&mut facts).steps.swap(1, 2);
     orders(&mut facts.away).lag_ms = seen(9_000);
-    facts.away.clock_skew_ms = unseen();
+    facts.away.clock_skew = unseen();
     check(&facts)
 }
 

@@ -81,6 +81,7 @@ pub(super) fn control(reader: &Reader<'_>) -> Control {
         voters: Fact::not_observed("papers do not show who votes", Source::Nowhere),
         keepers: Fact::not_observed("papers do not show keepers", Source::Nowhere),
         planes,
+        fence: Fact::not_observed("papers do not show keepers", Source::Nowhere),
     }
 }
 

@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
                 },
                 secrets: Fact::not_observed("papers do not hold secrets' contents", Source::Nowhere),
                 permissions: Fact::not_observed(nobody, Source::Nowhere),
-                clock_skew_ms: Fact::not_observed(nobody, Source::Nowhere),
+                clock_skew: Fact::not_observed(nobody, Source::Nowhere),
             }
         })
     }

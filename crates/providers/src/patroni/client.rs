@@ -144,7 +144,7 @@ impl PatroniCluster {
         let (_, session) = self.leader().await?;
         match session.ask(map::STATE_SQL).await {
             Ok(rows) => read_state(&rows),
-            Err(SqlError::Refused { message, at }) => Err(PortError::Refused(format!("{at}: {message}"))),
+            Err(SqlError::Refused { message, at, .. }) => Err(PortError::Refused(format!("{at}: {message}"))),
             Err(SqlError::Connect { .. } | SqlError::Lost { .. }) => {
                 self.forget_leader().await;
                 let (_, session) = self.leader().await?;

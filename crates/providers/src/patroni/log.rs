@@ -9,6 +9,7 @@ use bascule_core::position::{Lsn, Position, Timeline};
 use super::client::PatroniCluster;
 use super::map::{self, Record};
 use crate::sql::SqlError;
+use tokio_postgres::error::SqlState;
 
 /// Records listed between where users' writes ended and the shutdown checkpoint: a handful. More than
 /// this is not a quiet log.
@@ -51,8 +52,9 @@ impl Log for PatroniCluster {
         );
         let rows = match session.ask(&sql).await {
             Ok(rows) => rows,
-            // Its reader may stand in the middle of a record that is still coming in.
-            Err(SqlError::Refused { .. }) => return Ok(None),
+            // Its reader may stand in the middle of a record that is still coming in. A right or an extension that is
+            // missing is neither there at the next question.
+            Err(SqlError::Refused { code, .. }) if !never(&code) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let records: Result<Vec<Record>, PortError> = rows
@@ -85,6 +87,11 @@ impl Log for PatroniCluster {
         let text = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
         parent(text).map(Some).map_err(PortError::Refused)
     }
+}
+
+/// Whether asking again is of no use: class 42, access rule violation (PostgreSQL 15 manual, appendix A).
+fn never(code: &SqlState) -> bool {
+    code.code().starts_with("42")
 }
 
 /// The parent timeline and where it was left.

@@ -112,7 +112,7 @@ impl PatroniCluster {
         }
     }
 
-    fn member(&self, name: &MemberName) -> Result<&MemberEndpoint, String> {
+    pub(super) fn member(&self, name: &MemberName) -> Result<&MemberEndpoint, String> {
         let found = self.config().members.iter().find(|member| &member.name == name);
         found.ok_or_else(|| format!("{name} is not in the manifest"))
     }

@@ -15,5 +15,6 @@ mod permit_frozen;
 mod pool;
 mod postgres;
 mod process;
+mod rights;
 mod sql;
 mod storage;

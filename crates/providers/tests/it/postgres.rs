@@ -145,6 +145,16 @@ async fn serve(data: &std::path::Path, port: u16) -> Part {
 
 /// The cluster that one server leads, with another as the other region's leader.
 pub async fn cluster(leader: &Postgres, role: &'static str, peer: &Postgres) -> PatroniCluster {
+    cluster_of(leader, role, peer, "postgres").await
+}
+
+/// The same, managed by another user.
+pub async fn cluster_of(
+    leader: &Postgres,
+    role: &'static str,
+    peer: &Postgres,
+    user: &str,
+) -> PatroniCluster {
     let said = format!(r#"{{"members": [{{"name": "here", "role": "{role}", "state": "running"}}]}}"#);
     let patroni = http::serve(move || ("200 OK", said.clone())).await;
     let member = |name: &str, server: &Postgres| MemberEndpoint {
@@ -156,7 +166,7 @@ pub async fn cluster(leader: &Postgres, role: &'static str, peer: &Postgres) -> 
         members: vec![member("here", leader)],
         peers: vec![member("there", peer)],
         database: "postgres".to_owned(),
-        user: "postgres".to_owned(),
+        user: user.to_owned(),
         password: Secret::new(PASSWORD),
         patroni_user: "x".to_owned(),
         patroni_password: Secret::new("x"),
