@@ -17,7 +17,7 @@ use bascule_core::planner::{self, Assessment, Request};
 use bascule_core::ports::{OpenOperation, Reports, StoreError};
 use bascule_core::tenure::{self, Release, Tenure};
 use bascule_core::time::{Mono, Timestamp};
-use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
+use bascule_core::vantage::{Freshness, Pause, Place, RegionReport, Report, Writes};
 use tokio::time::{sleep, timeout};
 
 use super::{Keeper, Probed};
@@ -211,14 +211,15 @@ impl Keeper {
             Ok(open) => open,
             Err(error) => return self.say_unknown(&error),
         };
-        let pause = self.world.places.pause().await.map_err(|error| error.to_string());
         let vantages = self.vantages(memory, &tenure.active);
         // One that is younger than a renewal is as good as another.
         let renew = self.policy.timing().renew;
         if memory.failover.as_ref().is_some_and(|(at, _)| self.world.clock.mono().since(*at) > renew) {
             memory.failover = None;
         }
+        // A pause can only forbid what would be done: it is asked for when something would be, freshly.
         let (mut reinstate, mut restore) = (None, None);
+        let mut pause: Option<Result<Option<Pause>, String>> = None;
         let last_move = if open.is_none() { self.last_move(tenure).await } else { None };
         let unfinished = matches!(last_move, Some(LastMove::Unfinished { .. }));
         // While the other region is not whole its gate is left alone, unless users are not served.
@@ -241,7 +242,11 @@ impl Keeper {
                 wall: self.world.clock.now(),
                 settled_for,
                 vantages: &vantages,
-                pause: pause.as_ref().map(Option::as_ref).map_err(String::as_str),
+                pause: match &pause {
+                    Some(Ok(asked)) => Ok(asked.as_ref()),
+                    Some(Err(why)) => Err(why.as_str()),
+                    None => Ok(None),
+                },
                 open: open.as_ref(),
                 last_move,
                 failover: memory.failover.as_ref().map(|(_, assessment)| assessment),
@@ -250,6 +255,10 @@ impl Keeper {
                 restore: restore.as_ref(),
                 restored,
             });
+            if pause.is_none() && matches!(decision, Decision::Act(_) | Decision::Refuse(_)) {
+                pause = Some(self.world.places.pause().await.map_err(|error| error.to_string()));
+                continue;
+            }
             self.say(&decision);
             match decision {
                 Decision::Look(Look::Failover) => {
