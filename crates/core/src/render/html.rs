@@ -93,8 +93,7 @@ fn marked(cell: &str) -> String {
 fn description(out: &mut String, item: &Item) {
     let (title, found) = (xml(&words::asset(item)), xml(&document::found(item)));
     let (how, why) = (marked(item.protection.as_str()), xml(&item.why));
-    let _ =
-        writeln!(out, "<details><summary>{title}: {how}</summary>\n<p>{why}. Found in {found}.</p>\n<ul>");
+    let _ = writeln!(out, "<details><summary>{title}: {how}, {found}</summary>\n<p>{why}</p>\n<ul>");
     for told in document::told(&item.evidence) {
         let _ = writeln!(out, "<li>{}</li>", xml(&told));
     }
