@@ -1,12 +1,12 @@
 //! A region's database cluster: its manager's word, its members' own, and what both regions say together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
-use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
+use bascule_core::observation::{ClusterRole, DatabaseObservation, MemberObservation, Observed};
 use bascule_core::ports::Database as _;
 use bascule_core::time::Timestamp;
 use bascule_providers::patroni::Settings;
@@ -29,7 +29,11 @@ pub(crate) struct Looked {
 }
 
 pub(crate) async fn look(place: &Place) -> Looked {
-    let (limits, cluster) = (&place.limits, &place.parts.cluster);
+    let limits = &place.limits;
+    let cluster = match place.cluster() {
+        Ok(cluster) => cluster,
+        Err(why) => return Looked { seen: Observed::NotObserved { why: why.clone() }, settings: Err(why) },
+    };
     let observing = async { Ok(cluster.observe().await) };
     let (seen, settings) = tokio::join!(
         limits.look(Provider::Database, observing),
@@ -122,19 +126,16 @@ fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a Answered, 
         .ok_or_else(|| format!("its leader {name} is not in the manifest"))
 }
 
-/// Members that the manager lists, and those that it should.
+/// Members that the manager lists: what the manifest names beside them is not part of the cluster.
 fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Member>> {
     seen(place, looked, |observation| {
         let timeline = observation.members.iter().find(|m| m.leads).and_then(|m| m.timeline);
-        let mut names: BTreeSet<&MemberName> = observation.members.iter().map(|m| &m.name).collect();
-        names.extend(place.manifest().database.members.iter().map(|m| &m.name));
-        let member = |name: &MemberName| {
-            let called = observation.members.iter().find(|m| &m.name == name);
-            let called_well = called.is_some_and(|m| m.is_well(timeline));
+        let listed: BTreeMap<&MemberName, _> = observation.members.iter().map(|m| (&m.name, m)).collect();
+        let member = |(name, called): (&MemberName, &MemberObservation)| {
             let own = answered.iter().find(|m| &m.name == name);
-            Member { name: name.to_string(), well: well(called_well, own, cluster(place)) }
+            Member { name: name.to_string(), well: well(called.is_well(timeline), own, cluster(place)) }
         };
-        names.into_iter().map(member).collect()
+        listed.into_iter().map(member).collect()
     })
 }
 
@@ -307,6 +308,7 @@ pub(crate) fn asked(seen: &Seen) -> Option<Timestamp> {
 /// its newest write is old all the same. So it is asked again: what it then has, it got since the primary was asked.
 pub(crate) async fn catch_up(place: &Place, standby: &mut Seen, primary_asked: Option<Timestamp>) {
     let Some(asked) = primary_asked else { return };
+    let Ok(cluster) = place.cluster() else { return };
     let Observed::Seen {
         value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. },
         ..
@@ -323,7 +325,7 @@ pub(crate) async fn catch_up(place: &Place, standby: &mut Seen, primary_asked: O
         let sql = format!("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint >= {wanted}");
         let begun = tokio::time::Instant::now();
         while begun.elapsed() < CAUGHT_UP {
-            let asking = place.parts.cluster.ask(leader, &sql);
+            let asking = cluster.ask(leader, &sql);
             let rows = match place.limits.look(Provider::Database, asking).await {
                 Ok(rows) => rows,
                 Err(why) => {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ControlPlane, Destination, Drift, HealthCheck, Instance, Keeper, Member, Node, Paper, Permissions, Place,
-    Quota, Targets, Voter, WayBack,
+    ControlPlane, Destination, Drift, Fact, HealthCheck, Instance, Keeper, Member, Node, Paper, Permissions,
+    Place, Quota, Targets, Voter, WayBack,
 };
 use crate::id::RegionName;
 use crate::observation::ClusterRole;
@@ -73,7 +73,7 @@ told_as! {
     Vec<Keeper>: v => format!("{} ({})", v.len(), list(v.iter().map(|m| &m.name)));
     Destination: v => format!("{} in {}", v.bucket, v.region);
     Vec<ControlPlane>: v => list(v.iter().map(|p| &p.name));
-    BTreeMap<String, String>: v => list(v.keys());
+    BTreeMap<String, Fact<String>>: v => list(v.keys());
     BTreeMap<String, Quota>: v => list(v.keys());
     Targets: v => format!("{} attached, {} healthy", v.attached, v.healthy);
     Drift: v => format!("{} resources differ", v.resources);

@@ -118,6 +118,10 @@ error_codes! {
     UnknownBucket = "BSC-M038", "replicated to no bucket of the other region";
     /// Two assets of the same name.
     DuplicateAsset = "BSC-M039", "two assets of the same name";
+    /// A kind of asset that the site is said to be without, and that is described.
+    Contradiction = "BSC-M040", "described and said not to be there";
+    /// An instance of a zone that is none of the region's, or is in two zones.
+    ZoneInstance = "BSC-M041", "a zone's instance is not in one place";
 }
 
 impl fmt::Display for ErrorCode {

@@ -66,12 +66,22 @@ pub(super) fn quantity(quantity: Quantity) -> String {
 pub(super) fn counted(item: &Item) -> String {
     // one thing, in however many places it is kept
     let one = matches!(item.kind, AssetKind::Repository | AssetKind::Dns) && !item.found.is_empty();
-    let found = if one { "1".to_owned() } else { per_place(item) };
-    match (item.as_wanted(), item.wanted) {
-        (Some(false), Some(wanted)) => format!("{found} (wanted: {})", quantity(wanted)),
-        (Some(true), _) | (None, _) | (_, None) => found,
+    match (item.wanted, item.as_wanted()) {
+        _ if one => "1".to_owned(),
+        (None, _) => per_place(item),
+        (Some(wanted), Some(true)) => quantity(wanted),
+        (Some(wanted), Some(false) | None) => {
+            let in_place =
+                |found: &crate::inventory::Found| format!("{} in {}", health(&found.count), found.place);
+            let found: Vec<String> = item.found.iter().map(in_place).collect();
+            let found = if found.is_empty() { "not observed".to_owned() } else { found.join(", ") };
+            format!("{}{COUNTED}{found})", quantity(wanted))
+        }
     }
 }
+
+/// What begins, in the column of quantities, what was counted where it is not what is wanted. It is not compared.
+pub(super) const COUNTED: &str = " (found: ";
 
 fn per_place(item: &Item) -> String {
     let totals: Option<Vec<u32>> = item.found.iter().map(|f| f.count.total()).collect();

@@ -19,6 +19,8 @@ pub(super) enum Said {
 
 /// Read a cell.
 pub(super) fn read(cell: &str) -> Said {
+    // what a document of ours counted behind what is wanted
+    let cell = cell.split_once("(found:").map_or(cell, |(wanted, _)| wanted).trim();
     if is_nothing(cell) {
         return Said::Nothing;
     }
