@@ -15,6 +15,8 @@ Exit codes:
   7  abandoned: it made a region active that is lost; fail over next
   8  no check fails, but one is unknown: something was not observed, and that is not green";
 
+/// A mistake of the user's.
+pub const USAGE: u8 = 2;
 /// Refused: something forbids it.
 pub const REFUSED: u8 = 3;
 /// Aborted.
@@ -40,11 +42,11 @@ pub struct Usage(pub String);
 pub fn explain(error: &anyhow::Error) -> ExitCode {
     if let Some(report) = error.downcast_ref::<crate::site::BadManifest>() {
         eprint!("{report}");
-        return ExitCode::from(2);
+        return ExitCode::from(USAGE);
     }
     eprintln!("error: {error:#}");
     if error.downcast_ref::<Usage>().is_some() {
-        return ExitCode::from(2);
+        return ExitCode::from(USAGE);
     }
     match error.downcast_ref::<bascule_engine::executor::Error>() {
         Some(

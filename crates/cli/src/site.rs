@@ -16,6 +16,8 @@ pub struct Site {
     pub folder: PathBuf,
     /// Its file, as it was named.
     pub file: String,
+    /// The line of it that says what the site is without; 0 if none does.
+    pub without_line: usize,
 }
 
 /// A manifest with mistakes, as text with each place underlined.
@@ -49,7 +51,8 @@ impl Site {
         let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
         let manifest = Manifest::parse(&text).map_err(|errors| underline(path, &errors))?;
         let folder = path.canonicalize()?.parent().context("a file has a folder")?.to_owned();
-        Ok(Self { manifest, folder, file: path.display().to_string() })
+        let without_line = Manifest::line_of_without(&text);
+        Ok(Self { manifest, folder, file: path.display().to_string(), without_line })
     }
 
     /// A path in the manifest.
@@ -60,8 +63,13 @@ impl Site {
     /// A secret that the manifest names by its file.
     pub fn secret(&self, path: &Path) -> anyhow::Result<String> {
         let path = self.path(path);
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("secret file {}", path.display()))?;
+        let context = || format!("secret file {}", path.display());
+        let about = std::fs::metadata(&path).with_context(context)?;
+        // a pipe that nobody writes into would never end
+        anyhow::ensure!(about.is_file(), "secret file {}: it is no regular file", path.display());
+        let most = MANIFEST_MAX_BYTES;
+        anyhow::ensure!(about.len() <= most, "secret file {}: it has over {most} bytes", path.display());
+        let text = std::fs::read_to_string(&path).with_context(context)?;
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
 

@@ -36,16 +36,7 @@ pub fn world(site: &Site) -> anyhow::Result<World> {
 pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
     let manifest = &site.manifest;
     let http = http_client().context("can't set HTTP up")?;
-    let stores = match &manifest.store {
-        Store::Sqlite { path } => Stores::of(SqliteStore::open(&site.path(path), &manifest.site)?),
-        Store::Etcd { endpoints, user, tls } => {
-            let mut config = etcd(site, endpoints, user.as_ref(), tls.as_ref())?;
-            if let Some(here) = here {
-                nearest_first(&mut config.endpoints, here);
-            }
-            Stores::of(EtcdStore::connect(config, &manifest.site)?)
-        }
-    };
+    let stores = stores(site, here)?;
     let mut regions = BTreeMap::new();
     for name in manifest.regions.keys() {
         regions.insert(name.clone(), region(site, name, &http)?);
@@ -54,7 +45,7 @@ pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
     Ok(World {
         regions,
         records: records(manifest),
-        names: Arc::new(names(site, like)?),
+        names: Arc::new(names(site, like, site.secret(&manifest.names.tsig_secret_file)?)?),
         front_door: Arc::new(front_door(manifest, like, http)),
         tenures: stores.tenures,
         watch: stores.watch,
@@ -64,6 +55,20 @@ pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
         sight: SharedSight::default(),
         ttl: manifest.automatic.as_ref().map_or(Duration::ZERO, |policy| policy.ttl),
         reports: site.folder.join("reports"),
+    })
+}
+
+fn stores(site: &Site, here: Option<IpAddr>) -> anyhow::Result<Stores> {
+    let manifest = &site.manifest;
+    Ok(match &manifest.store {
+        Store::Sqlite { path } => Stores::of(SqliteStore::open(&site.path(path), &manifest.site)?),
+        Store::Etcd { endpoints, user, tls } => {
+            let mut config = etcd(site, endpoints, user.as_ref(), tls.as_ref())?;
+            if let Some(here) = here {
+                nearest_first(&mut config.endpoints, here);
+            }
+            Stores::of(EtcdStore::connect(config, &manifest.site)?)
+        }
     })
 }
 
@@ -119,17 +124,8 @@ fn etcd(
     Ok(config)
 }
 
-/// A region's real parts.
-fn parts(
-    site: &Site,
-    name: &RegionName,
-    http: &reqwest::Client,
-) -> anyhow::Result<(PatroniCluster, HaproxyGate, PgbouncerPool)> {
-    let manifest = &site.manifest;
-    let here = manifest.region(name).context("the manifest has both regions")?;
-    let there = manifest.region(manifest.other(name)).context("the manifest has both regions")?;
-    let cluster = PatroniCluster::new(patroni(site, here, there)?, http.clone());
-    let gate = HaproxyGate::new(
+fn balancer(here: &Region, http: &reqwest::Client) -> HaproxyGate {
+    HaproxyGate::new(
         GateConfig {
             admin: here.load_balancer.admin,
             map: here.load_balancer.gate_map.display().to_string(),
@@ -138,42 +134,63 @@ fn parts(
             members: here.database.members.iter().map(|m| (m.name.clone(), m.patroni)).collect(),
         },
         http.clone(),
-    );
-    let pool = PgbouncerPool::new(PoolConfig {
+    )
+}
+
+fn pool(site: &Site, here: &Region) -> anyhow::Result<PgbouncerPool> {
+    let pool = &site.manifest.pool;
+    Ok(PgbouncerPool::new(PoolConfig {
         admin: here.pool.admin,
-        user: manifest.pool.user.clone(),
-        password: Secret::new(site.secret(&manifest.pool.password_file)?),
-        database: manifest.pool.database.clone(),
-    });
-    Ok((cluster, gate, pool))
+        user: pool.user.clone(),
+        password: Secret::new(site.secret(&pool.password_file)?),
+        database: pool.database.clone(),
+    }))
 }
 
 /// Everything that is seen of a running site, within three seconds.
 pub async fn survey(site: &Site) -> anyhow::Result<Facts> {
+    survey_within(site, bascule_survey::WITHIN).await
+}
+
+/// The same, within another time. A part that can't be asked, for want of a secret's file for example, is not observed,
+/// and takes nothing else with it.
+pub async fn survey_within(site: &Site, within: Duration) -> anyhow::Result<Facts> {
     let manifest = &site.manifest;
-    let world = world(site)?;
+    let why = |error: anyhow::Error| format!("{error:#}");
     let http = http_client().context("can't set HTTP up")?;
     let mut regions = BTreeMap::new();
-    for name in manifest.regions.keys() {
-        let (cluster, balancer, pool) = parts(site, name, &http)?;
-        let parts = Parts { cluster, balancer: Arc::new(balancer), pool: Arc::new(pool) };
+    for (name, here) in &manifest.regions {
+        let parts = Parts {
+            cluster: cluster(site, name).map_err(why),
+            balancer: Arc::new(balancer(here, &http)),
+            pool: pool(site, here).map(Arc::new).map_err(why),
+        };
         regions.insert(name.clone(), parts);
     }
     let like = manifest.regions.values().next().context("a manifest has regions")?.load_balancer.address;
-    let site = bascule_survey::Site {
+    let key = site.secret(&manifest.names.tsig_secret_file);
+    let may_update = key.as_ref().map(|_| ()).map_err(|error| format!("{error:#}"));
+    // who only asks signs nothing
+    let key = key.unwrap_or_default();
+    let stores = stores(site, None);
+    let looked_at = bascule_survey::Site {
         manifest: manifest.clone(),
         file: site.file.clone(),
+        without_line: site.without_line,
         folder: site.folder.clone(),
         regions,
-        names: names(site, like)?,
+        names: names(site, like, key).map_err(why),
+        may_update,
         http,
+        within,
     };
     let active = async {
-        let tenure = world.tenures.tenure().await.map_err(|error| error.to_string())?;
+        let tenures = stores.map_err(why)?.tenures;
+        let tenure = tenures.tenure().await.map_err(|error| error.to_string())?;
         // One that has not been founded is active at home.
         Ok(tenure.map_or_else(|| manifest.home.clone(), |tenure| tenure.active))
     };
-    let (facts, unknown) = bascule_survey::survey(site, active).await;
+    let (facts, unknown) = bascule_survey::survey(looked_at, active).await;
     if let Some(why) = unknown {
         eprintln!("warning: which region is active is not known, {} is taken for it: {why}", manifest.home);
     }
@@ -183,7 +200,7 @@ pub async fn survey(site: &Site) -> anyhow::Result<Facts> {
 fn region(site: &Site, name: &RegionName, http: &reqwest::Client) -> anyhow::Result<RegionPorts> {
     let manifest = &site.manifest;
     let here = manifest.region(name).context("the manifest has both regions")?;
-    let (cluster, gate, pool) = parts(site, name, http)?;
+    let (cluster, gate, pool) = (cluster(site, name)?, balancer(here, http), pool(site, here)?);
     let gate: Arc<dyn Gate> = if manifest.automatic.is_some() {
         Arc::new(GuardedGate::new(gate, cluster.clone()))
     } else {
@@ -270,7 +287,7 @@ fn records(manifest: &Manifest) -> BTreeMap<bascule_core::id::DnsName, BTreeMap<
     manifest.names.records.iter().map(|record| (record.name.clone(), by_region(record))).collect()
 }
 
-fn names(site: &Site, like: IpAddr) -> anyhow::Result<DnsNames> {
+fn names(site: &Site, like: IpAddr, tsig_secret: String) -> anyhow::Result<DnsNames> {
     let names = &site.manifest.names;
     Ok(DnsNames::new(&DnsConfig {
         zone: names.zone.clone(),
@@ -278,7 +295,7 @@ fn names(site: &Site, like: IpAddr) -> anyhow::Result<DnsNames> {
         servers: names.servers.clone(),
         tsig_name: names.tsig_name.clone(),
         tsig_algorithm: names.tsig_algorithm.as_str().to_owned(),
-        tsig_secret: Secret::new(site.secret(&names.tsig_secret_file)?),
+        tsig_secret: Secret::new(tsig_secret),
         like,
     })?)
 }

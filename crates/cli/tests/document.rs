@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use bascule_core::asset::{AssetKind, Quantity};
 use bascule_core::facts::Facts;
 
 const MANIFEST: &str = include_str!("../../core/tests/manifest/right.toml");
@@ -56,7 +57,9 @@ fn a_document_that_is_written_matches_and_one_of_another_site_does_not() {
     assert_eq!((run.status.code(), &*text(&run.stdout)), (Some(0), "dr.md matches what is seen\n"));
 
     let mut facts = site::sound();
-    site::instances(&mut facts.away).pop();
+    let compute =
+        facts.wanted.iter_mut().find(|wanted| wanted.kind == AssetKind::Compute).expect("it is wanted");
+    compute.quantity = Some(Quantity::PerRegion(4));
     write(folder.path(), &facts);
     let run = bascule(folder.path(), &["--check", "dr.md"]);
     let said = text(&run.stdout);
@@ -71,6 +74,7 @@ fn what_is_unwell_for_a_minute_does_not_fail_the_check() {
     assert!(bascule(folder.path(), &["--out", "dr.md"]).status.success());
     let mut facts = site::sound();
     site::instances(&mut facts.away)[0].alive = site::seen(false);
+    site::orders(&mut facts.away).members = site::unseen();
     facts.home.clock_skew = site::unseen();
     write(folder.path(), &facts);
     let run = bascule(folder.path(), &["--check", "dr.md"]);

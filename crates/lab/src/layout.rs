@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::{Host, Secret};
+use crate::plan::{Host, Place, Secret};
 
 /// Root of all that the lab's parts see.
 pub const INSIDE: &str = "/run/bascule";
@@ -32,6 +32,18 @@ pub fn conf(file: &str) -> PathBuf {
 #[must_use]
 pub fn secret(secret: Secret) -> PathBuf {
     lab().join("secrets").join(secret.file_name())
+}
+
+/// A region's own copy of the application's password, as its instances see it.
+#[must_use]
+pub fn app_secret(place: Place) -> PathBuf {
+    lab().join("secrets").join(app_secret_file(place))
+}
+
+/// Name of that copy in the folder of secrets.
+#[must_use]
+pub fn app_secret_file(place: Place) -> String {
+    format!("{}-{}", place.name(), Secret::App.file_name())
 }
 
 /// A host's data: a bounded disk in memory for a database node, a folder of the lab's for every other.

@@ -1,18 +1,19 @@
 //! The manifest of the site that a lab is: everything in it is read from the lab's plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bascule_core::asset::AssetKind;
 use bascule_core::facts::Place as Where;
 use bascule_core::id::{DnsName, RegionName};
 use bascule_core::manifest::{
     AccessKey, Automatic, Compute, Database, FrontDoor, HttpUrl, Impaired, Keeper, KeyPair, Lab,
     LoadBalancer, Manifest, MaxDataLoss, Member, Mode, Monitoring, NameRecord, Names, ObjectStorage,
     Objective, Pool, PublicHalf, Region, RegionDatabase, RegionPool, Repository, Scheme, SecretFile, Store,
-    Target, TsigAlgorithm, Witness,
+    Target, TsigAlgorithm, Witness, Zone,
 };
 
 use crate::assets::{AUTHORIZED_KEYS, Assets, REPOSITORY};
@@ -50,6 +51,7 @@ pub fn manifest(plan: &LabPlan) -> anyhow::Result<Manifest> {
         site: "events".parse()?,
         home,
         owner: Some(OWNER.to_owned()),
+        without: without(plan),
         objective: OBJECTIVE,
         store: store(plan)?,
         front_door: FrontDoor {
@@ -151,7 +153,7 @@ fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
             database_backend: "db_local".to_owned(),
         },
         pool: RegionPool { address: IpAddr::V4(hosts.pool.address), admin: at(&hosts.pool, ports.postgres) },
-        compute: Compute { instances: hosts.apps.iter().map(|app| at(app, ports.app)).collect() },
+        compute: compute(hosts, ports.app),
         keepers: keepers(plan, hosts)?,
         object_storage: plan
             .assets
@@ -161,8 +163,31 @@ fn region(plan: &LabPlan, hosts: &Hosts) -> anyhow::Result<Region> {
             .unwrap_or_default(),
         key_pairs: plan.assets.as_ref().map(|assets| key_pairs(assets, hosts)).unwrap_or_default(),
         ranges: vec![network(hosts.place).parse()?],
-        secrets: vec![SecretFile { name: "database".to_owned(), file: secret(Secret::App) }],
+        secrets: vec![SecretFile { name: "database".to_owned(), file: app_secret(hosts.place) }],
     })
+}
+
+/// A host of a lab is lost alone or with its region, and never with another host: it is a zone of its own.
+fn compute(hosts: &Hosts, port: u16) -> Compute {
+    let zone = |app: &Host| Zone { name: app.name.clone(), subnet: None, instances: vec![at(app, port)] };
+    Compute {
+        instances: hosts.apps.iter().map(|app| at(app, port)).collect(),
+        zones: hosts.apps.iter().map(zone).collect(),
+    }
+}
+
+/// What the lab has none of.
+fn without(plan: &LabPlan) -> BTreeSet<AssetKind> {
+    let mut kinds = BTreeSet::from([AssetKind::Kubernetes]);
+    if plan.assets.is_none() {
+        kinds.extend([
+            AssetKind::ObjectStorage,
+            AssetKind::KeyPair,
+            AssetKind::Monitoring,
+            AssetKind::Repository,
+        ]);
+    }
+    kinds
 }
 
 fn monitoring(plan: &LabPlan) -> anyhow::Result<Vec<Monitoring>> {
@@ -233,6 +258,11 @@ fn secret(secret: Secret) -> PathBuf {
     PathBuf::from("secrets").join(secret.file_name())
 }
 
+/// The copy of the application's password that a region's instances read.
+fn app_secret(place: Place) -> PathBuf {
+    PathBuf::from("secrets").join(layout::app_secret_file(place))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +272,7 @@ mod tests {
         let plan = LabPlan::new("lab", std::path::Path::new("/somewhere"));
         let written = manifest(&plan).unwrap();
         assert_eq!(Manifest::parse(&written.to_toml()).unwrap(), written);
-        assert_eq!(written.monitoring, vec![]);
+        assert_eq!((written.monitoring.len(), written.without.len()), (0, 5));
     }
 
     #[test]
@@ -252,6 +282,7 @@ mod tests {
         let written = manifest(&plan).unwrap();
         assert_eq!(Manifest::parse(&written.to_toml()).unwrap(), written);
         assert_eq!((written.monitoring.len(), written.repositories.len()), (2, 2));
+        assert_eq!(written.without, BTreeSet::from([AssetKind::Kubernetes]));
         for region in written.regions.values() {
             assert_eq!((region.object_storage.len(), region.key_pairs.len()), (1, 2));
         }

@@ -8,7 +8,7 @@ use crate::config::{etcd, haproxy, seaweed};
 use crate::enter::{Privilege, Tmp};
 use crate::layout::{self, INSIDE_LAB};
 use crate::manifest;
-use crate::plan::{Host, LabPlan, Place, Region, Secret};
+use crate::plan::{Host, LabPlan, Place, Region};
 use crate::probe::Probe;
 
 /// What a part is.
@@ -183,7 +183,7 @@ fn instance(plan: &LabPlan, region: &Region, app: &Host) -> Part {
         ("DATABASE_PORT", ports.postgres.to_string()),
         ("DATABASE_NAME", plan.names.database.clone()),
         ("DATABASE_USER", plan.names.app_role.clone()),
-        ("DATABASE_PASSWORD_FILE", layout::secret(Secret::App).display().to_string()),
+        ("DATABASE_PASSWORD_FILE", layout::app_secret(region.place).display().to_string()),
         ("DATABASE_POOL", "8".to_owned()),
         ("INSTANCE", app.name.trim_start_matches(&format!("{}-", region.place.name())).to_owned()),
         ("REGION", region.place.name().to_owned()),

@@ -114,6 +114,11 @@ fn write_files(plan: &LabPlan, privilege: Privilege) -> anyhow::Result<()> {
     for secret in crate::plan::Secret::ALL {
         privilege.give(&plan.secret_path(secret))?;
     }
+    for place in Place::REGIONS {
+        let copy = private.join(layout::app_secret_file(place));
+        write_private(&copy, secrets.get(crate::plan::Secret::App))?;
+        privilege.give(&copy)?;
+    }
     let manifest = crate::manifest::manifest(plan)?.to_toml();
     std::fs::write(plan.dir.join(crate::manifest::FILE), manifest).context("write the manifest")?;
     // A keeper that moves the site by itself leaves its reports there.

@@ -4,16 +4,15 @@
 //! Private halves are never opened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bascule_core::facts::{Fact, KeyPair, Listing, Source};
 use bascule_core::manifest::{self, PublicHalf};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt as _;
 
-use crate::now;
+use crate::{file, now};
 
 /// Largest list that is read: a thousand people with RSA keys of 16384 bits (2.8 kB a line).
 const FILE_MAX: u64 = 4 << 20;
@@ -29,7 +28,7 @@ pub async fn key_pairs(pairs: &[manifest::KeyPair], folder: &Path) -> Listing<Ke
         };
         let mut seen = Vec::new();
         for path in paths {
-            let looked = read(&folder.join(path)).await.map(|text| find(&text, named));
+            let looked = read(folder.join(path)).await.map(|text| find(&text, named));
             files.insert(path.display().to_string());
             seen.push((path.display().to_string(), looked));
         }
@@ -51,15 +50,8 @@ struct Key {
 /// What one file said: its key, that it has none, or why it could not be read.
 type Looked = Result<Option<Key>, String>;
 
-async fn read(path: &Path) -> Result<String, String> {
-    let why = |error: std::io::Error| format!("can't read {}: {error}", path.display());
-    let file = tokio::fs::File::open(path).await.map_err(why)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes).await.map_err(why)?;
-    if bytes.len() as u64 > FILE_MAX {
-        return Err(format!("{} has over {FILE_MAX} bytes", path.display()));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+async fn read(path: PathBuf) -> Result<String, String> {
+    Ok(String::from_utf8_lossy(&file::read(path, FILE_MAX).await?.bytes).into_owned())
 }
 
 /// What all files say together; none if the pair is in none of them.
@@ -114,8 +106,6 @@ fn fingerprint(blob: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     /// Two keys made for this test by ssh-keygen; their private halves were thrown away.

@@ -5,6 +5,7 @@
 
 pub mod application;
 pub mod dns;
+pub mod file;
 pub mod front_door;
 pub mod haproxy;
 pub mod keeper;

@@ -60,19 +60,20 @@ fn instance(place: &Place, address: SocketAddr, seen: Result<application::Instan
     };
     let image = says(|said| said.image, "…build_info that says its image or version");
     let size = says(|said| said.size, "…machine_info that says its size");
-    let host = || -> Fact<Option<String>> {
-        // the hosts of a lab are network namespaces of one machine
-        match &place.scene.site.manifest.lab {
-            Some(_) => place.scene.said(None),
-            None => place.scene.unsaid("the manifest has the instance's address and no more"),
-        }
+    let zone = place.manifest().compute.zones.iter().find(|zone| zone.instances.contains(&address));
+    let in_its = |what: &str, said: Option<&String>| match said {
+        Some(name) => place.scene.said(Some(name.clone())),
+        None => place.scene.unsaid(format!(
+            "nothing says which {what} it is in: write it into [[regions.{}.compute.zones]]",
+            place.name
+        )),
     };
     Instance {
         name: name.unwrap_or_else(|| address.to_string()),
         size: fact(size, from("/metrics")),
         image: fact(image, from("/metrics")),
-        zone: host(),
-        subnet: host(),
+        zone: in_its("zone", zone.map(|zone| &zone.name)),
+        subnet: in_its("subnet", zone.and_then(|zone| zone.subnet.as_ref())),
         alive: fact(alive, from("/healthz")),
         ready: fact(ready, from("/readyz")),
     }

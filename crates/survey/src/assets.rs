@@ -5,13 +5,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bascule_core::asset::AssetKind;
 use bascule_core::facts::{Bucket, Fact, KeyPair, Listing, Monitoring, Repository};
 use bascule_core::id::RegionName;
-use bascule_core::manifest::AccessKey;
+use bascule_core::manifest::{AccessKey, ObjectStorage};
 use bascule_providers::storage::{Storage, buckets};
-use bascule_providers::{Secret, key_pair, prometheus, repository};
+use bascule_providers::{Secret, file, key_pair, prometheus, repository};
 
 use crate::{Place, Scene};
+
+/// Largest access key that is read, its id or its secret: S3's have 20 and 40 bytes, other storages' some hundreds.
+const KEY_MAX: u64 = 4 << 10;
 
 /// What is looked at once for the whole site.
 pub(crate) struct Shared {
@@ -25,9 +29,8 @@ impl Shared {
     pub fn buckets(&self, scene: &Scene, region: &RegionName) -> Listing<Bucket> {
         match &self.buckets {
             Ok(seen) => seen.get(region).cloned().unwrap_or_else(|| {
-                scene.unsaid(format!(
-                    "nothing says which buckets {region} has: write them into [[regions.{region}.object_storage]]"
-                ))
+                let section = format!("[[regions.{region}.object_storage]]");
+                undescribed(scene, AssetKind::ObjectStorage, &format!("which buckets {region} has"), &section)
             }),
             Err(why) => scene.unsaid(why),
         }
@@ -36,26 +39,25 @@ impl Shared {
 
 pub(crate) async fn shared(scene: &Scene) -> Shared {
     let (site, limits) = (&scene.site, &scene.limits);
-    let storages = storages(scene);
     let (buckets, monitoring, repository) = tokio::join!(
-        limits.by_the_end(async { Ok(buckets(&storages, &site.http).await) }),
+        limits.by_the_end(async { Ok(buckets(&storages(scene).await, &site.http).await) }),
         limits.by_the_end(async {
-            if site.manifest.monitoring.is_empty() {
-                return Err("nothing says what watches the site: write it into [[monitoring]]".to_owned());
-            }
             Ok(prometheus::monitoring(&site.manifest.monitoring, &site.file, &site.http).await)
         }),
-        limits.by_the_end(async {
-            if site.manifest.repositories.is_empty() {
-                return Err("nothing says where the code is kept: write it into [[repository]]".to_owned());
-            }
-            Ok(repository::repositories(&site.manifest, &site.file).await)
-        }),
+        limits.by_the_end(async { Ok(repository::repositories(&site.manifest, &site.file).await) }),
     );
     Shared {
         buckets,
-        monitoring: monitoring.unwrap_or_else(|why| scene.unsaid(why)),
-        repository: repository.unwrap_or_else(|why| scene.unsaid(why)),
+        monitoring: if site.manifest.monitoring.is_empty() {
+            undescribed(scene, AssetKind::Monitoring, "what watches the site", "[[monitoring]]")
+        } else {
+            monitoring.unwrap_or_else(|why| scene.unsaid(why))
+        },
+        repository: if site.manifest.repositories.is_empty() {
+            undescribed(scene, AssetKind::Repository, "where the code is kept", "[[repository]]")
+        } else {
+            repository.unwrap_or_else(|why| scene.unsaid(why))
+        },
     }
 }
 
@@ -63,10 +65,9 @@ pub(crate) async fn shared(scene: &Scene) -> Shared {
 pub(crate) async fn key_pairs(place: &Place) -> Listing<KeyPair> {
     let pairs = &place.manifest().key_pairs;
     if pairs.is_empty() {
-        let name = &place.name;
-        return place.scene.unsaid(format!(
-            "nothing says which key pairs open the hosts of {name}: write them into [[regions.{name}.key_pairs]]"
-        ));
+        let what = format!("which key pairs open the hosts of {}", place.name);
+        let section = format!("[[regions.{}.key_pairs]]", place.name);
+        return undescribed(&place.scene, AssetKind::KeyPair, &what, &section);
     }
     let looking = async { Ok(key_pair::key_pairs(pairs, &place.scene.site.folder).await) };
     place
@@ -76,24 +77,35 @@ pub(crate) async fn key_pairs(place: &Place) -> Listing<KeyPair> {
         .unwrap_or_else(|why| Fact::not_observed(why, place.scene.manifest()))
 }
 
-fn storages(scene: &Scene) -> Vec<Storage> {
-    let folder = &scene.site.folder;
-    let read = |file: &Path| {
-        let path = folder.join(file);
-        let text =
-            std::fs::read_to_string(&path).map_err(|e| format!("can't read {}: {e}", path.display()))?;
-        Ok::<_, String>(text.trim().to_owned())
-    };
+/// What is not described is not there only where the manifest says so.
+fn undescribed<T>(scene: &Scene, kind: AssetKind, what: &str, section: &str) -> Listing<T> {
+    let kinds = kind.as_str();
+    scene.undescribed(
+        kind,
+        format!("nothing says {what}: write it into {section}, or without = [\"{kinds}\"] into [site] if there is none"),
+    )
+}
+
+async fn storages(scene: &Scene) -> Vec<Storage> {
     let mut storages = Vec::new();
     for (region, parts) in &scene.site.manifest.regions {
         for bucket in &parts.object_storage {
-            let id = match &bucket.access_key {
-                AccessKey::Id(id) => Ok(id.clone()),
-                AccessKey::File(file) => read(file),
-            };
-            let login = id.and_then(|id| Ok((id, Secret::new(read(&bucket.secret_key_file)?))));
+            let login = scene.limits.by_the_end(login(scene, bucket)).await;
             storages.push(Storage { region: region.clone(), bucket: bucket.clone(), login });
         }
     }
     storages
+}
+
+async fn login(scene: &Scene, bucket: &ObjectStorage) -> Result<(String, Secret), String> {
+    let read = async |path: &Path| {
+        let bytes = file::read(scene.site.folder.join(path), KEY_MAX).await?.bytes;
+        let text = String::from_utf8(bytes).map_err(|_| format!("{} is no text", path.display()))?;
+        Ok::<_, String>(text.trim().to_owned())
+    };
+    let id = match &bucket.access_key {
+        AccessKey::Id(id) => id.clone(),
+        AccessKey::File(path) => read(path).await?,
+    };
+    Ok((id, Secret::new(read(&bucket.secret_key_file).await?)))
 }

@@ -1,12 +1,12 @@
 //! A region's database cluster: its manager's word and its members' own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use bascule_core::facts::{Commits, Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
 use bascule_core::manifest::{Manifest, Region};
-use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
+use bascule_core::observation::{ClusterRole, DatabaseObservation, MemberObservation, Observed};
 use bascule_core::ports::Database as _;
 use bascule_core::time::Timestamp;
 use bascule_providers::patroni::Settings;
@@ -25,7 +25,14 @@ pub(crate) struct Looked {
 }
 
 pub(crate) async fn look(place: &Place) -> Looked {
-    let (limits, cluster) = (&place.limits, &place.parts.cluster);
+    let limits = &place.limits;
+    let cluster = match place.cluster() {
+        Ok(cluster) => cluster,
+        Err(why) => {
+            let seen = Observed::NotObserved { why: why.clone() };
+            return Looked { begun: now(), seen, settings: Err(why) };
+        }
+    };
     // its turn may come late
     let observing = async { Ok((now(), cluster.observe().await)) };
     let (seen, settings) = tokio::join!(
@@ -122,19 +129,16 @@ pub(crate) fn leader<'a>(looked: &Looked, members: &'a [Answered]) -> Result<&'a
         .ok_or_else(|| format!("its leader {name} is not in the manifest"))
 }
 
-/// Members that the manager lists, and those that it should.
+/// Members that the manager lists: what the manifest names beside them is not part of the cluster.
 fn listed(place: &Place, looked: &Looked, answered: &[Answered]) -> Fact<Vec<Member>> {
     seen(place, looked, |observation| {
         let timeline = observation.members.iter().find(|m| m.leads).and_then(|m| m.timeline);
-        let mut names: BTreeSet<&MemberName> = observation.members.iter().map(|m| &m.name).collect();
-        names.extend(place.manifest().database.members.iter().map(|m| &m.name));
-        let member = |name: &MemberName| {
-            let called = observation.members.iter().find(|m| &m.name == name);
-            let called_well = called.is_some_and(|m| m.is_well(timeline));
+        let listed: BTreeMap<&MemberName, _> = observation.members.iter().map(|m| (&m.name, m)).collect();
+        let member = |(name, called): (&MemberName, &MemberObservation)| {
             let own = answered.iter().find(|m| &m.name == name);
-            Member { name: name.to_string(), well: well(called_well, own, cluster(place)) }
+            Member { name: name.to_string(), well: well(called.is_well(timeline), own, cluster(place)) }
         };
-        names.into_iter().map(member).collect()
+        listed.into_iter().map(member).collect()
     })
 }
 

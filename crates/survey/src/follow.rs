@@ -119,6 +119,7 @@ pub(crate) fn asked(seen: &Seen) -> Option<Timestamp> {
 /// its newest write is old all the same. So it is asked again: what it then has, it got since the primary was asked.
 pub(crate) async fn catch_up(place: &Place, standby: &mut Seen, primary_asked: Option<Timestamp>) {
     let Some(asked) = primary_asked else { return };
+    let Ok(cluster) = place.cluster() else { return };
     let Observed::Seen {
         value: DatabaseObservation { role: ClusterRole::Standby, leader: Some(leader), position, .. },
         ..
@@ -135,7 +136,7 @@ pub(crate) async fn catch_up(place: &Place, standby: &mut Seen, primary_asked: O
         let sql = format!("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint >= {wanted}");
         let begun = tokio::time::Instant::now();
         while begun.elapsed() < CAUGHT_UP {
-            let asking = place.parts.cluster.ask(leader, &sql);
+            let asking = cluster.ask(leader, &sql);
             let rows = match place.limits.look(Provider::Database, asking).await {
                 Ok(rows) => rows,
                 Err(why) => {

@@ -1,6 +1,6 @@
 //! Looks at a running site and makes [`Facts`] of it: what checks, inventory and document are made from.
 //!
-//! Invariant: nothing here changes the site. Every look has a limit, and the whole survey ends within [`WITHIN`]; what
+//! Invariant: nothing here changes the site. Every look has a limit, and the whole survey ends within [`Site::within`]; what
 //! did not answer by then is "not observed", with the reason, and takes nothing else with it (I7). What is left out:
 //! judging (that is `bascule_core::check`), and who is active, which the store knows.
 
@@ -20,19 +20,23 @@ mod permission;
 mod promise;
 mod question;
 mod rules;
+mod secrets;
 
-pub use limit::{LOOK, WITHIN};
+pub use limit::{LOOK, WITHIN, WITHIN_MAX};
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bascule_core::facts::{Fact, Facts, Region, Source};
+use bascule_core::asset::AssetKind;
+use bascule_core::facts::{Fact, Facts, Listing, Region, Source};
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{self, Manifest};
 use bascule_core::time::Timestamp;
 use bascule_providers::dns::DnsNames;
+use bascule_providers::file::Identity;
 use bascule_providers::haproxy::HaproxyGate;
 use bascule_providers::patroni::PatroniCluster;
 use bascule_providers::pgbouncer::PgbouncerPool;
@@ -45,25 +49,31 @@ pub struct Site {
     pub manifest: Manifest,
     /// The manifest, as it was named.
     pub file: String,
+    /// The line of it that says what the site is without; 0 if none does.
+    pub without_line: usize,
     /// The folder that the manifest's paths start in.
     pub folder: PathBuf,
     /// Both regions' parts.
     pub regions: BTreeMap<RegionName, Parts>,
-    /// Its names.
-    pub names: DnsNames,
+    /// Its names; or why they can't be asked for.
+    pub names: Result<DnsNames, String>,
+    /// Whether there is a key to change the zone with; or why there is none.
+    pub may_update: Result<(), String>,
+    /// How long all looks may take: [`WITHIN`] or more, up to [`WITHIN_MAX`].
+    pub within: Duration,
     /// For questions by HTTP: short time-outs.
     pub http: reqwest::Client,
 }
 
-/// A region's parts.
+/// A region's parts; or why one can't be asked, as where a file with its password can't be read.
 #[derive(Clone)]
 pub struct Parts {
     /// Its database cluster.
-    pub cluster: PatroniCluster,
+    pub cluster: Result<PatroniCluster, String>,
     /// Its load balancer.
     pub balancer: Arc<HaproxyGate>,
     /// Its pool.
-    pub pool: Arc<PgbouncerPool>,
+    pub pool: Result<Arc<PgbouncerPool>, String>,
 }
 
 /// What every look has at hand.
@@ -93,12 +103,34 @@ impl Scene {
         Fact::not_observed(why, self.manifest())
     }
 
+    /// What the site has of a kind that the manifest does not describe: nothing, where it says so.
+    fn undescribed<T>(&self, kind: AssetKind, why: impl Into<String>) -> Listing<T> {
+        if self.site.manifest.without.contains(&kind) {
+            let line = self.site.without_line;
+            return Fact::seen(BTreeMap::new(), now(), Source::Line { file: self.site.file.clone(), line });
+        }
+        self.unsaid(why)
+    }
+
     fn manifest(&self) -> Source {
         Source::Line { file: self.site.file.clone(), line: 0 }
+    }
+
+    /// The most parts of one kind that are in one place.
+    fn parts_of_a_kind(site: &Site) -> usize {
+        let of = |region: &manifest::Region| {
+            region.compute.instances.len().max(region.database.members.len()).max(region.keepers.len())
+        };
+        let most = site.manifest.regions.values().map(of).max().unwrap_or(0);
+        most.max(site.manifest.names.records.len())
     }
 }
 
 impl Place {
+    fn cluster(&self) -> Result<&PatroniCluster, String> {
+        self.parts.cluster.as_ref().map_err(Clone::clone)
+    }
+
     fn manifest(&self) -> &manifest::Region {
         let regions = &self.scene.site.manifest;
         regions.region(&self.name).expect("a place is made of one of the manifest's regions")
@@ -115,7 +147,8 @@ pub async fn survey(
     site: Site,
     active: impl Future<Output = Result<RegionName, String>>,
 ) -> (Facts, Option<String>) {
-    let scene = Arc::new(Scene { site, limits: Limits::begin() });
+    let limits = Limits::begin(site.within, Scene::parts_of_a_kind(&site));
+    let scene = Arc::new(Scene { site, limits });
     let (mut facts, active) = tokio::join!(look_at(&scene), scene.limits.by_the_end(active));
     if active.as_ref().is_ok_and(|active| *active == facts.away.name) {
         std::mem::swap(&mut facts.home, &mut facts.away);
@@ -153,6 +186,11 @@ async fn look_at(scene: &Arc<Scene>) -> Facts {
         region.permissions = permission::with(region.permissions.clone(), &update);
         region.object_storage = shared.buckets(scene, &region.name);
     }
+    secrets::apart(
+        [&mut home.secrets, &mut away.secrets],
+        [&here.secrets, &there.secrets],
+        &scene.manifest(),
+    );
     parameters::tell(&scene.site.manifest, &mut home, &mut away, [&here.members, &there.members]);
     rules::tell(&mut home, &mut away, [&here.members, &there.members]);
     Facts {
@@ -175,6 +213,7 @@ struct Seen {
     region: Region,
     cluster: database::Looked,
     members: Vec<member::Answered>,
+    secrets: BTreeMap<String, Identity>,
 }
 
 async fn look(place: &Place) -> Seen {
@@ -184,7 +223,7 @@ async fn look(place: &Place) -> Seen {
         application::compute(place),
         balancer::look(place),
         network::pool(place),
-        network::secrets(place),
+        secrets::look(place),
         assets::key_pairs(place),
     );
     let group = promise::compute_name(&place.scene);
@@ -194,17 +233,21 @@ async fn look(place: &Place) -> Seen {
     let region = Region {
         name: place.name.clone(),
         compute: place.scene.said(listing(group, compute.group)),
-        kubernetes: place.scene.said(BTreeMap::new()),
+        kubernetes: place.scene.undescribed(
+            AssetKind::Kubernetes,
+            "a manifest can't describe a Kubernetes cluster, and nothing says that there is none: write \
+             without = [\"kubernetes\"] into [site], if so",
+        ),
         load_balancer: place.scene.said(BTreeMap::from([(promise::balancer_name(&place.scene), balancers)])),
         database: place.scene.said(BTreeMap::from([(promise::database_name(&place.scene), database)])),
         object_storage: Fact::unasked(),
         key_pair: keys,
         network: network::network(place, &members, &balancer, &pool),
-        secrets,
+        secrets: secrets.digests,
         permissions: permission::permissions(place, &members, &balancer, &pool),
         clock_skew: member::clock_skew(&members),
     };
-    Seen { region, cluster, members }
+    Seen { region, cluster, members, secrets: secrets.files }
 }
 
 /// Now, by this machine's wall clock.

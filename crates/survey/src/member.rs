@@ -50,7 +50,7 @@ pub(crate) async fn members(place: &Place) -> Vec<Answered> {
         async move {
             let (name, postgres) = (member.name.clone(), member.postgres);
             let limits = &place.limits;
-            let configuring = place.parts.cluster.may_configure(&name);
+            let configuring = async { place.cluster()?.may_configure(&name).await };
             let (answered, configure) = tokio::join!(
                 limits.look(Provider::Database, ask(&place, &name)),
                 limits.look(Provider::Database, configuring)
@@ -80,7 +80,7 @@ pub(crate) fn silent(name: &MemberName, at: SocketAddr, why: &str) -> Answered {
 
 /// All questions to one member, on one session; if that can't be made, none of the others is asked.
 async fn ask(place: &Place, name: &MemberName) -> Result<Answered, String> {
-    let cluster = &place.parts.cluster;
+    let cluster = place.cluster()?;
     let member = place.manifest().database.members.iter().find(|member| &member.name == name);
     let postgres = member.map(|member| member.postgres).ok_or("it is not in the manifest")?;
     let log_in = cluster.may_log_in(name).await?;

@@ -19,7 +19,8 @@ pub(crate) async fn look(scene: &Arc<Scene>) -> (Listing<Record>, Fact<Vec<Place
         let scene = Arc::clone(scene);
         async move {
             // each is asked of all servers at once, within 0.2 s
-            let asking = async { Ok(scene.site.names.observe(&record.name).await) };
+            let names = scene.site.names.as_ref().map_err(Clone::clone);
+            let asking = async { Ok(names?.observe(&record.name).await) };
             let answers = scene.limits.look(Provider::Names, asking).await;
             let answering = answers.iter().flatten().filter(|a| a.answer.seen().is_some());
             let answering: Vec<String> = answering.map(|a| a.server.clone()).collect();

@@ -1,9 +1,9 @@
-//! A region's network: its ranges, what its parts let in, how full they are, and the secrets that are read there.
+//! A region's network: its ranges, what its parts let in, and how full they are.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bascule_core::facts::{Fact, Network, Quota, Source};
+use bascule_core::facts::{Fact, Network, Quota};
 use bascule_core::manifest::Region;
 use bascule_providers::Trial;
 use sha2::{Digest as _, Sha256};
@@ -20,7 +20,13 @@ pub(crate) struct Pool {
 }
 
 pub(crate) async fn pool(place: &Place) -> Pool {
-    let (limits, pool) = (&place.limits, &place.parts.pool);
+    let (limits, pool) = (
+        &place.limits,
+        match &place.parts.pool {
+            Ok(pool) => pool,
+            Err(why) => return Pool { clients: Err(why.clone()), may_change: Err(why.clone()) },
+        },
+    );
     // one after the other: both want the one session
     let clients = limits.look(Provider::Pool, pool.clients()).await;
     let may_change = limits.look(Provider::Pool, pool.may_change()).await;
@@ -102,29 +108,6 @@ fn quotas(
         }
     }
     Fact::seen(quotas, now(), from)
-}
-
-/// Digests of the secrets that the application reads in the region. Their texts stay here.
-pub(crate) async fn secrets(place: &Place) -> Fact<BTreeMap<String, String>> {
-    let (region, name) = (place.manifest(), &place.name);
-    if region.secrets.is_empty() {
-        return place.scene.unsaid(format!(
-            "nothing says which secrets the application reads in {name}: write them into [[regions.{name}.secrets]]"
-        ));
-    }
-    let mut digests = BTreeMap::new();
-    for secret in &region.secrets {
-        let path = place.scene.site.folder.join(&secret.file);
-        let reading =
-            async { tokio::fs::read(&path).await.map_err(|e| format!("can't read {}: {e}", path.display())) };
-        match place.limits.by_the_end(reading).await {
-            // a line's end is not part of a secret: all readers leave it out
-            Ok(text) => drop(digests.insert(secret.name.clone(), digest(text.trim_ascii_end()))),
-            Err(why) => return Fact::not_observed(why, place.scene.manifest()),
-        }
-    }
-    let files: Vec<String> = region.secrets.iter().map(|secret| secret.file.display().to_string()).collect();
-    Fact::seen(digests, now(), Source::Line { file: files.join(", "), line: 0 })
 }
 
 /// SHA-256, in hexadecimal.

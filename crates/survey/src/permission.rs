@@ -16,7 +16,9 @@ use crate::{Place, Scene, at, balancer, now};
 
 /// Whether the zone may be changed.
 pub(crate) async fn names(scene: &Arc<Scene>) -> Result<Trial, String> {
-    scene.limits.look(Provider::Names, scene.site.names.may_update()).await
+    scene.site.may_update.clone()?;
+    let names = scene.site.names.as_ref().map_err(Clone::clone)?;
+    scene.limits.look(Provider::Names, names.may_update()).await
 }
 
 /// The trials of a region.

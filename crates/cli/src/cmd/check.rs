@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use bascule_core::check::{self, Answer, Checked, Code};
 use bascule_core::facts::{Facts, Region, Source};
@@ -18,7 +19,7 @@ const EXITS: &str = "\
 Exit codes:
   0  every check holds
   1  it did not work; stderr says why
-  2  the command line or the manifest is wrong, or a paper can't be opened
+  2  the command line or the manifest is wrong, or a paper can't be used; unless a check of the others fails
   3  a check fails
   8  no check fails, but one is unknown: something that it needs was not observed, and that is not green
 
@@ -46,6 +47,9 @@ pub struct Args {
     /// List what holds too, instead of counting it
     #[arg(long)]
     all: bool,
+    /// How long to look at the running site, e.g. 10s: for many parts, or slow lines [default: 2.5s, at most: 60s]
+    #[arg(long, value_name = "TIME", value_parser = parse_within, conflicts_with = "files")]
+    within: Option<Duration>,
 }
 
 impl Args {
@@ -71,10 +75,24 @@ fn parse_code(text: &str) -> Result<Code, String> {
     })
 }
 
+/// Within the survey's own limits: a shorter time would leave out what answers.
+pub fn parse_within(text: &str) -> Result<Duration, String> {
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let (least, most) = (bascule_survey::WITHIN, bascule_survey::WITHIN_MAX);
+    time.filter(|time| (least..=most).contains(time)).ok_or_else(|| {
+        format!("write seconds from {} to {}, for example: 10s", least.as_secs_f64(), most.as_secs_f64())
+    })
+}
+
 /// Check the running site.
 pub fn live(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
-    let facts = block_on(wiring::survey(site))?;
-    report(&facts, args)
+    let begun = Instant::now();
+    let within = args.within.unwrap_or(bascule_survey::WITHIN);
+    let facts = block_on(wiring::survey_within(site, within))?;
+    let code = report(&facts, &site.file, args)?;
+    eprintln!("looked for {} ms, of {} ms at most", begun.elapsed().as_millis(), within.as_millis());
+    Ok(code)
 }
 
 /// Check papers.
@@ -84,14 +102,17 @@ pub fn papers(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("error: {file:?} could not be used; `bascule import` says why");
     }
     if papers.are_empty() {
-        eprintln!("error: nothing that was read is a zone, an asset or a step");
-        return Ok(ExitCode::FAILURE);
+        return Err(exit::Usage("nothing that was read is a zone, an asset or a step".to_owned()).into());
     }
-    let code = report(&papers.facts(), args)?;
-    Ok(if papers.refused().is_empty() { code } else { ExitCode::FAILURE })
+    let about = args.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    let code = report(&papers.facts(), &about, args)?;
+    // what fails of the others fails all the same
+    let unread = !papers.refused().is_empty() && code != ExitCode::from(exit::FAILS);
+    Ok(if unread { ExitCode::from(exit::USAGE) } else { code })
 }
 
-fn report(facts: &Facts, args: &Args) -> anyhow::Result<ExitCode> {
+/// `about`: the file that describes what was checked.
+fn report(facts: &Facts, about: &str, args: &Args) -> anyhow::Result<ExitCode> {
     let mut checked = check::check(facts);
     if !args.only.is_empty() {
         checked.retain(|one| args.only.contains(&one.code));
@@ -99,7 +120,7 @@ fn report(facts: &Facts, args: &Args) -> anyhow::Result<ExitCode> {
     let text = if args.json {
         render::checks_json(&facts.site, &checked) + "\n"
     } else if args.sarif {
-        render::checks_sarif(&checked)
+        render::checks_sarif(&checked, about) + "\n"
     } else if args.junit {
         render::checks_junit(&checked)
     } else {

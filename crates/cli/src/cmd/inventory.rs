@@ -24,11 +24,14 @@ pub struct Args {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    /// How long to look, e.g. 10s: for many parts, or slow lines [default: 2.5s, at most: 60s]
+    #[arg(long, value_name = "TIME", value_parser = super::check::parse_within)]
+    within: Option<std::time::Duration>,
 }
 
 /// Run it.
 pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
-    let facts = block_on(wiring::survey(site))?;
+    let facts = block_on(wiring::survey_within(site, args.within.unwrap_or(bascule_survey::WITHIN)))?;
     let items = inventory(&facts);
     let text =
         if args.json { render::assets_json(&facts.site, &items) + "\n" } else { render::assets_text(&items) };

@@ -129,9 +129,16 @@ fn on_site(manifest: &Path, run: impl FnOnce(&Site) -> anyhow::Result<ExitCode>)
     run(&site)
 }
 
+/// For what still runs when a command is done: nothing that is written is left to it.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// The runtime for one command: two workers, as many as the smallest machine it is meant for has cores.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(future)
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(future);
+    // a file that is still being read, on a mount that hangs, was given up already
+    runtime.shutdown_timeout(LINGER);
+    done
 }
 
 /// Print data: a closed pipe is the reader's choice, not an error.

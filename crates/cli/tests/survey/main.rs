@@ -125,16 +125,22 @@ fn broken_names(site: &Looking) {
     site.finds(&[], &[]);
 }
 
-/// In the manifest, since every instance of a lab reads the same file.
+/// In the manifest: the copies that the instances read stay as they are.
 fn a_secret_that_differs(site: &Looking) {
     std::fs::write(site.lab.dir.join("secrets/other"), "not the same").unwrap();
     let other = site.manifest_with(|text| {
         let (before, west) = text.split_once(&format!("[[regions.{WEST}.secrets]]")).unwrap();
-        format!("{before}[[regions.{WEST}.secrets]]{}", west.replacen("secrets/app", "secrets/other", 1))
+        format!(
+            "{before}[[regions.{WEST}.secrets]]{}",
+            west.replacen("secrets/us-west-1-app", "secrets/other", 1)
+        )
     });
     let said = site.seen_by(other);
     assert_eq!(codes(&said.fails), ["BSC-C035", "BSC-C046"], "and what is in the repository is not in use");
     assert!(!said.out.contains("not the same"), "its text stays where it is");
+    let one = site.manifest_with(|text| text.replace("secrets/us-west-1-app", "secrets/us-east-2-app"));
+    let said = site.seen_by(one);
+    assert_eq!(codes(&said.unknown), ["BSC-C035"], "one file for both regions says nothing");
 }
 
 fn codes(found: &std::collections::BTreeSet<String>) -> Vec<&str> {
@@ -249,6 +255,9 @@ fn a_region_that_is_gone(site: &Looking) {
     let took = begun.elapsed();
     assert!(took < SOON, "{took:?}");
     assert!(said.out.contains("not observed"), "{}", said.out);
+    let (_, looked) = said.err.split_once("looked for ").unwrap();
+    let looked: u64 = looked.split(' ').next().unwrap().parse().unwrap();
+    assert!(looked < 3_000, "the survey's own bound, and the writing: {}", said.err);
     assert!(said.err.contains("warning: nothing of us-west-1 answers"), "{}", said.err);
     let listed = site.bascule(&["inventory", "--json"]).json()["assets"].as_array().unwrap().clone();
     for kind in ["compute", "load_balancer"] {

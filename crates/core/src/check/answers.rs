@@ -101,14 +101,55 @@ pub(super) struct Case {
     evidence: Vec<Evidence>,
     left_out: usize,
     missing: Vec<String>,
+    mends: BTreeSet<Mend>,
+}
+
+/// What would make known what is not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Mend {
+    /// A line that is not in a file, in the words of whoever read it.
+    Write { what: String, file: String },
+    /// An answer.
+    Answer,
+}
+
+/// What a reader puts before the line that a file lacks.
+const WRITE: &str = ": write ";
+
+impl Mend {
+    fn of(why: &str, from: &Source) -> Self {
+        let Source::Line { file, .. } = from else { return Mend::Answer };
+        match why.split_once(WRITE) {
+            Some((_, what)) => Mend::Write { what: what.to_owned(), file: file.clone() },
+            None => Mend::Answer,
+        }
+    }
+}
+
+/// What to do so that the question can be answered.
+fn remedy(mends: &BTreeSet<Mend>) -> String {
+    let mut lines = mends.iter().filter_map(|mend| match mend {
+        Mend::Write { what, file } => Some(format!("in {file}, write {what}")),
+        Mend::Answer => None,
+    });
+    let answer = (mends.is_empty() || mends.contains(&Mend::Answer))
+        .then(|| "let what was not observed answer".to_owned());
+    let first = lines.next();
+    let more = match lines.count() {
+        0 => None,
+        more => Some(format!("and {more} more lines that are not there")),
+    };
+    let parts: Vec<String> = [first, more, answer].into_iter().flatten().collect();
+    format!("{}; then ask again", parts.join("; "))
 }
 
 impl Case {
     /// The value of a fact. One that was not seen makes "unknown" of an answer that would hold.
     pub(super) fn need<'a, T: Told>(&mut self, what: &str, fact: &'a Fact<T>) -> Option<&'a T> {
         let evidence = Evidence::of(what, fact);
-        if fact.value().is_none() {
+        if let Some(why) = fact.answer.why_not() {
             self.missing.push(evidence.what.clone());
+            self.mends.insert(Mend::of(why, &fact.from));
         }
         self.note(evidence);
         fact.value()
@@ -166,7 +207,7 @@ impl Case {
         }
         let remedy = match answer {
             Answer::Holds => String::new(),
-            Answer::Unknown => "let what was not observed answer, then ask again".to_owned(),
+            Answer::Unknown => remedy(&self.mends),
             Answer::Fails => code.remedy().to_owned(),
         };
         Checked { code, subject, answer, evidence: self.evidence, message, remedy }
@@ -324,6 +365,7 @@ impl Answers {
             self.ask(code, subject, |case| {
                 let evidence = listed(place, kind, listing);
                 case.lack(&*evidence.what);
+                case.mends.extend(listing.answer.why_not().map(|why| Mend::of(why, &listing.from)));
                 case.note(evidence);
                 None
             });

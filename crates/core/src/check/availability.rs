@@ -91,8 +91,10 @@ pub(super) fn spread(facts: &Facts, answers: &mut Answers) {
                     format!("it has {} of the two instances that can be spread", instances.len()),
                 );
             }
-            let zones = Spread::of(case, instances, "zone", |i| &i.zone);
-            let subnets = Spread::of(case, instances, "subnet", |i| &i.subnet);
+            let zones = Spread::of(case, instances, "zone", Asked::Needed, |i| &i.zone);
+            // a subnet is part of one zone: over two zones there are two, though nobody says which
+            let asked = if zones.names.len() < 2 { Asked::Needed } else { Asked::IfSeen };
+            let subnets = Spread::of(case, instances, "subnet", asked, |i| &i.subnet);
             let words = match (zones.names.len(), subnets.names.len()) {
                 (0, 0) => "its hosts are in no zones and no subnets that could be lost as one".to_owned(),
                 _ => format!("its instances are in {} and {}", zones.words("zone"), subnets.words("subnet")),
@@ -154,6 +156,13 @@ pub(super) fn targets(facts: &Facts, answers: &mut Answers) {
     );
 }
 
+/// Whether it can be said to hold without this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Needed,
+    IfSeen,
+}
+
 /// The zones or subnets of a group.
 struct Spread<'a> {
     names: BTreeSet<&'a String>,
@@ -168,12 +177,18 @@ impl<'a> Spread<'a> {
         case: &mut Case,
         instances: &'a [Instance],
         what: &str,
+        asked: Asked,
         pick: fn(&Instance) -> &Fact<Option<String>>,
     ) -> Self {
         let mut names = BTreeSet::new();
         let (mut in_none, mut unseen) = (false, false);
         for instance in instances {
-            match case.need(&format!("{} {what}", instance.name), pick(instance)) {
+            let fact = pick(instance);
+            if asked == Asked::IfSeen && fact.value().is_none() {
+                unseen = true;
+                continue;
+            }
+            match case.need(&format!("{} {what}", instance.name), fact) {
                 Some(Some(name)) => drop(names.insert(name)),
                 Some(None) => in_none = true,
                 None => unseen = true,

@@ -283,7 +283,7 @@ codes! {
     /// The newest backup is within the loss objective.
     BackupAge = "BSC-C043", Critical, Storage,
         "the newest backup is within the loss objective",
-        "Archive the log continuously, and let an alert watch its age.";
+        "Look why no backup finished, or no log was archived, since then; archive the log continuously, and let an alert watch its age.";
     /// The code can be read.
     RepositoryReachable = "BSC-C044", High, Repository,
         "the code can be read",

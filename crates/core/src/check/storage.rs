@@ -36,7 +36,17 @@ pub(super) fn encryption(facts: &Facts, answers: &mut Answers) {
 }
 
 pub(super) fn not_public(facts: &Facts, answers: &mut Answers) {
-    setting(Code::NotPublic, facts, answers, "public", false, |b| &b.public);
+    answers.each(
+        Code::NotPublic,
+        facts,
+        KIND,
+        |r| &r.object_storage,
+        |case, _, bucket| {
+            let open = *case.need("public", &bucket.public)?;
+            let is = if open { "open to anybody" } else { "closed, as far as was tried" };
+            judge(!open, format!("{is} ({})", bucket.public.from))
+        },
+    );
 }
 
 pub(super) fn bucket_replication(facts: &Facts, answers: &mut Answers) {
@@ -71,11 +81,10 @@ pub(super) fn bucket_replication(facts: &Facts, answers: &mut Answers) {
 pub(super) fn backup_age(facts: &Facts, answers: &mut Answers) {
     let code = Code::BackupAge;
     let before = answers.done.len();
-    let (mut buckets_seen, mut unsure) = (0_usize, false);
+    let mut unsure = false;
     for region in facts.regions() {
         let listing = answers.listing(code, region.name.as_str(), KIND, &region.object_storage);
         for (name, bucket) in listing.into_iter().flatten() {
-            buckets_seen += 1;
             unsure |= bucket.newest_backup_age_s.value().is_none();
             if bucket.newest_backup_age_s.value() == Some(&None) {
                 continue;
@@ -84,17 +93,17 @@ pub(super) fn backup_age(facts: &Facts, answers: &mut Answers) {
                 let age = (*case.need("newest backup's age in s", &bucket.newest_backup_age_s)?)?;
                 let rpo = *case.need_set("backups' RPO in ms", &facts.promise.backup_rpo_ms)?;
                 let right = age.saturating_mul(1000) <= rpo;
-                judge(right, format!("the newest backup is {age} s old; allowed are {rpo} ms"))
+                judge(right, format!("the newest finished backup, or the log after it, is {age} s old; allowed are {rpo} ms"))
             });
         }
     }
-    if buckets_seen > 0 && !unsure && answers.done.len() == before {
+    // a site without buckets has no backup either
+    if !unsure && answers.done.len() == before {
         answers.ask(code, facts.site.as_str(), |case| {
             for region in facts.regions() {
                 case.note(listed(region.name.as_str(), KIND, &region.object_storage));
             }
-            judge(false, "no bucket holds a backup")
+            judge(false, "no bucket holds a finished backup")
         });
     }
-    answers.at_least_one_in(code, facts, KIND, before, |r| &r.object_storage);
 }

@@ -28,8 +28,8 @@ pub struct Region {
     pub key_pair: Listing<KeyPair>,
     /// Its network.
     pub network: Network,
-    /// The secrets that the application reads there: name and SHA-256 of the content, never the content.
-    pub secrets: Fact<BTreeMap<String, String>>,
+    /// The secrets that the application reads there: of each the SHA-256 of its content, never the content.
+    pub secrets: Listing<Fact<String>>,
     /// What the executor may do there.
     pub permissions: Fact<Permissions>,
     /// By how much its clocks differ from the observer's.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Commits, ControlPlane, Destination, Drift, HealthCheck, Instance, Keeper, Member, Node, Paper,
+    Commits, ControlPlane, Destination, Drift, Fact, HealthCheck, Instance, Keeper, Member, Node, Paper,
     Permissions, Place, Quota, Skew, Targets, Voter, WayBack,
 };
 use crate::id::RegionName;
@@ -72,7 +72,7 @@ told_as! {
     Vec<Keeper>: v => format!("{} ({})", v.len(), list(v.iter().map(|m| &m.name)));
     Destination: v => format!("{} in {}", v.bucket, v.region);
     Vec<ControlPlane>: v => list(v.iter().map(|p| &p.name));
-    BTreeMap<String, String>: v => list(v.keys());
+    BTreeMap<String, Fact<String>>: v => list(v.keys());
     BTreeMap<String, Quota>: v => list(v.keys());
     Targets: v => format!("{} attached, {} healthy", v.attached, v.healthy);
     Drift: v => format!("{} resources differ", v.resources);

@@ -6,7 +6,7 @@ use super::Count;
 use crate::asset::AssetKind;
 use crate::facts::{
     Bucket, Cluster, Compute, Database, Evidence, Fact, KeyPair, Listing, LoadBalancer, Monitoring, Record,
-    Repository,
+    Repository, Source,
 };
 
 /// What was seen of an asset.
@@ -32,7 +32,7 @@ pub(super) fn absence<T>(kind: AssetKind, place: &str, listing: &Listing<T>) -> 
     Evidence { what, from: listing.from.clone(), at: listing.at() }
 }
 
-/// Parts that are counted, with what says that one is well.
+/// Parts that somebody lists, with what says that one is well.
 fn parts<T>(place: &str, what: &str, parts: &Fact<Vec<T>>, well: fn(&T) -> &Fact<bool>) -> Seen
 where
     Vec<T>: crate::facts::told::Told,
@@ -51,6 +51,11 @@ where
     Seen { count, sizes: BTreeSet::new(), evidence }
 }
 
+/// Why something that was asked did not answer; none if nobody asked it, as where papers list it.
+fn asked_in_vain<T>(fact: &Fact<T>) -> Option<&str> {
+    matches!(fact.from, Source::Address(_)).then(|| fact.answer.why_not()).flatten()
+}
+
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -63,6 +68,13 @@ fn one(well: Option<bool>, evidence: Vec<Evidence>) -> Seen {
 impl Look for Compute {
     fn look(&self, place: &str) -> Seen {
         let mut seen = parts(place, "instances", &self.instances, |i| &i.alive);
+        // the list is of those that there should be: those are there that live
+        let all = || self.instances.value().into_iter().flatten().map(|instance| &instance.alive);
+        if let Some(why) = all().find_map(asked_in_vain) {
+            seen.count = Count::NotObserved { why: why.to_owned() };
+        } else if let Count::Seen { total, well: Some(well) } = &mut seen.count {
+            *total = *well;
+        }
         let sizes = self.instances.value().into_iter().flatten().filter_map(|i| i.size.value()?.as_ref());
         seen.sizes.extend(sizes.cloned());
         seen
@@ -89,7 +101,13 @@ impl Look for LoadBalancer {
     fn look(&self, place: &str) -> Seen {
         let well = self.targets.value().map(|t| t.healthy > 0);
         let listeners = Evidence::of(&format!("{place} listens on"), &self.listeners);
-        one(well, vec![listeners, Evidence::of(&format!("{place} targets"), &self.targets)])
+        let mut seen = one(well, vec![listeners, Evidence::of(&format!("{place} targets"), &self.targets)]);
+        if let Some(why) = asked_in_vain(&self.listeners) {
+            seen.count = Count::NotObserved { why: why.to_owned() };
+        } else if self.listeners.value().is_some_and(Vec::is_empty) {
+            seen.count = Count::NONE;
+        }
+        seen
     }
 }
 

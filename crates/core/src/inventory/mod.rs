@@ -57,7 +57,7 @@ pub struct Found {
 pub enum Count {
     /// They were counted.
     Seen {
-        /// All of them.
+        /// All that are there: those that answered, or that their manager lists.
         total: u32,
         /// Those that are well; none if that was not seen of each.
         well: Option<u32>,
@@ -77,6 +77,15 @@ impl Count {
     pub fn total(&self) -> Option<u32> {
         match self {
             Count::Seen { total, .. } => Some(*total),
+            Count::NotObserved { .. } => None,
+        }
+    }
+
+    /// How many are well, if that was seen.
+    #[must_use]
+    pub fn well(&self) -> Option<u32> {
+        match self {
+            Count::Seen { well, .. } => *well,
             Count::NotObserved { .. } => None,
         }
     }
@@ -228,10 +237,10 @@ impl<'a> List<'a> {
 }
 
 impl Item {
-    /// Whether as many were found as are wanted; none if no number is said or not every place was counted.
+    /// Whether as many are well as are wanted; none if no number is said or that was not seen everywhere.
     #[must_use]
     pub fn as_wanted(&self) -> Option<bool> {
-        let counts: Option<Vec<u32>> = self.found.iter().map(|f| f.count.total()).collect();
+        let counts: Option<Vec<u32>> = self.found.iter().map(|f| f.count.well()).collect();
         let counts = counts.filter(|counts| !counts.is_empty())?;
         match self.wanted? {
             Quantity::Total(total) => Some(counts.iter().sum::<u32>() >= total),

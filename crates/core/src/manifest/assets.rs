@@ -1,9 +1,9 @@
 //! What a site may have besides what a move needs: monitoring, the repository, object storage, key pairs.
 //!
-//! Invariant: a section that is left out says that the site has no such asset. Nothing here is needed to move a
-//! site. Secrets stand in files, as everywhere; an access key's id is no secret, and may stand in the manifest.
+//! Invariant: a section that is left out says nothing. That a site has no such asset is said in `[site]`, by kind, and
+//! never of a kind that is described. Nothing here is needed to move a site. Secrets stand in files, as everywhere; an access key's id is no secret, and may stand in the manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::error::ErrorCode;
 use super::reader::{Keys, Reader, Section};
 use super::url::{self, HttpUrl};
 use super::value::{self, quoted};
+use crate::asset::AssetKind;
 use crate::facts::Place;
 use crate::id::RegionName;
 
@@ -106,6 +107,15 @@ pub enum PublicHalf {
     AuthorizedKeys(Vec<PathBuf>),
 }
 
+/// The kinds that a site can be without: what else there is, a move needs.
+const OPTIONAL: [AssetKind; 5] = [
+    AssetKind::Kubernetes,
+    AssetKind::ObjectStorage,
+    AssetKind::KeyPair,
+    AssetKind::Monitoring,
+    AssetKind::Repository,
+];
+
 /// What the rules ask of the assets.
 #[derive(Default)]
 pub(super) struct AssetFacts {
@@ -121,6 +131,18 @@ pub(super) struct AssetFacts {
     pub monitoring: Vec<Spanned<String>>,
     /// The URLs of the repositories' copies.
     pub repositories: Vec<Spanned<String>>,
+    /// The kinds that the site is said to be without.
+    pub without: Vec<Spanned<AssetKind>>,
+}
+
+/// The kinds that the site is said to be without; empty if nothing is said.
+pub(super) fn without<'t>(r: &mut Reader, site: &Section<'t>) -> Option<BTreeSet<AssetKind>> {
+    if !site.has("without") {
+        return Some(BTreeSet::new());
+    }
+    let kind = |r: &mut Reader, f: &_| value::choice(r, f, &OPTIONAL, AssetKind::as_str);
+    r.facts.assets.without = r.read_list(site, "without", kind)?;
+    Some(r.facts.assets.without.iter().map(|kind| *kind.get_ref()).collect())
 }
 
 /// What watches the site. The outer `None` is a mistake.
@@ -254,8 +276,35 @@ fn place(text: String) -> Place {
     text.parse::<RegionName>().map_or_else(|_| Place::Elsewhere(text), Place::Region)
 }
 
+/// What a site is said to be without is not described.
+fn contradictions(r: &mut Reader, facts: &AssetFacts) {
+    let of_regions = |named: &BTreeMap<String, Vec<Spanned<String>>>| {
+        named.values().flatten().map(Spanned::span).min_by_key(|span| span.start)
+    };
+    for kind in &facts.without {
+        let described = match kind.get_ref() {
+            AssetKind::ObjectStorage => of_regions(&facts.buckets),
+            AssetKind::KeyPair => of_regions(&facts.key_pairs),
+            AssetKind::Monitoring => facts.monitoring.first().map(Spanned::span),
+            AssetKind::Repository => facts.repositories.first().map(Spanned::span),
+            AssetKind::Kubernetes
+            | AssetKind::Compute
+            | AssetKind::LoadBalancer
+            | AssetKind::Database
+            | AssetKind::Dns => None,
+        };
+        let Some(place) = described else { continue };
+        let name = quoted(kind.get_ref().as_str());
+        let message = format!("the site is said to be without {name}, and one is described");
+        let help = format!("take {name} out of `without`, or delete the section");
+        r.error(ErrorCode::Contradiction, &kind.span(), message, "said not to be there", help);
+        r.note(place, "described here");
+    }
+}
+
 /// Replication goes into a bucket of the other region that the manifest has.
 pub(super) fn check(r: &mut Reader, facts: &AssetFacts) {
+    contradictions(r, facts);
     for (region, to) in &facts.replicated_to {
         let others = facts.buckets.iter().filter(|(name, _)| *name != region);
         let known: Vec<_> = others.flat_map(|(_, buckets)| buckets).map(|b| b.get_ref().as_str()).collect();

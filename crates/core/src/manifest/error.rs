@@ -120,6 +120,10 @@ error_codes! {
     DuplicateAsset = "BSC-M039", "two assets of the same name";
     /// No loss of a region would ever be within the recovery point.
     RpoBelowHold = "BSC-M040", "rpo is shorter than a hold lasts";
+    /// A kind of asset that the site is said to be without, and that is described.
+    Contradiction = "BSC-M041", "described and said not to be there";
+    /// An instance of a zone that is none of the region's, or is in two zones.
+    ZoneInstance = "BSC-M042", "a zone's instance is not in one place";
 }
 
 impl fmt::Display for ErrorCode {

@@ -22,13 +22,14 @@ pub use error::{Also, ErrorCode, ManifestError, ManifestErrors};
 pub use parity::{AddressRange, InvalidRange, SecretFile};
 pub use url::{HttpUrl, Scheme};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::asset::AssetKind;
 use crate::id::{DnsName, MemberName, RegionName, SiteName};
 use crate::tenure::timing::Timing;
 
@@ -44,6 +45,8 @@ pub struct Manifest {
     pub home: RegionName,
     /// Who answers for a move, if it is said.
     pub owner: Option<String>,
+    /// The kinds of asset that the site is said not to have. What is neither here nor described is not known.
+    pub without: BTreeSet<AssetKind>,
     /// What may be lost, and for how long.
     pub objective: Objective,
     /// Where tenure and journals are kept.
@@ -77,6 +80,12 @@ impl Manifest {
     /// Every mistake found, in the order of the text.
     pub fn parse(text: &str) -> Result<Self, ManifestErrors> {
         sections::read(text)
+    }
+
+    /// The line of a manifest on which `[site]` says what the site is without, from 1; 0 if it does not say it.
+    #[must_use]
+    pub fn line_of_without(text: &str) -> usize {
+        sections::line_of(text, "site", "without").unwrap_or(0)
     }
 
     /// The manifest as a file, which [`Manifest::parse`] reads back as the same value. Of a manifest
@@ -450,6 +459,19 @@ pub struct RegionPool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Compute {
     /// Its instances, at least one.
+    pub instances: Vec<SocketAddr>,
+    /// Which of them are in which zone; one that is in none of these is in a zone that nobody says.
+    pub zones: Vec<Zone>,
+}
+
+/// Instances that can be lost as one: with a zone's power, or with a subnet of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Zone {
+    /// The zone's name.
+    pub name: String,
+    /// The subnet, if it is said.
+    pub subnet: Option<String>,
+    /// The instances, at least one, each of them one of the region's and in no other zone.
     pub instances: Vec<SocketAddr>,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every function reads all its fields before it gives up on one, so that all mistakes are collected.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -14,9 +15,10 @@ use super::url;
 use super::value::{self, quoted};
 use super::{
     Compute, Database, FrontDoor, Lab, LoadBalancer, Manifest, Member, NameRecord, Names, Objective, Pool,
-    Region, RegionDatabase, RegionPool, Target, TsigAlgorithm, VERSION,
+    Region, RegionDatabase, RegionPool, Target, TsigAlgorithm, VERSION, Zone,
 };
 use super::{assets, automatic, parity, store};
+use crate::asset::AssetKind;
 use crate::id::{RegionName, SiteName};
 
 /// The longest manifest, in bytes: two regions with a thousand instances each take about 50 kB.
@@ -50,8 +52,12 @@ const ROOT: Keys = &[
     ("repository", ""),
     ("lab", ""),
 ];
-const SITE: Keys =
-    &[("name", "\"events\""), ("home", "\"us-east-2\""), ("owner", "\"on-call <sre@events.test>\"")];
+const SITE: Keys = &[
+    ("name", "\"events\""),
+    ("home", "\"us-east-2\""),
+    ("owner", "\"on-call <sre@events.test>\""),
+    ("without", "[\"kubernetes\"]"),
+];
 const OBJECTIVE: Keys =
     &[("rpo", "\"5s\""), ("backup_rpo", "\"1h\""), ("rto", "\"60s\""), ("max_pause", "\"5s\"")];
 const FRONT_DOOR: Keys = &[("url", "\"http://app.events.test\""), ("user", "\"bascule-verify\"")];
@@ -101,7 +107,9 @@ const LOAD_BALANCER: Keys = &[
     ("database_backend", "\"db_local\""),
 ];
 const REGION_POOL: Keys = &[("address", "\"10.77.1.21\""), ("admin", "\"10.77.1.21:5432\"")];
-const COMPUTE: Keys = &[("instances", "[\"10.77.1.31:8080\"]")];
+const COMPUTE: Keys = &[("instances", "[\"10.77.1.31:8080\"]"), ("zones", "")];
+const ZONE: Keys =
+    &[("name", "\"us-east-2a\""), ("subnet", "\"subnet-1\""), ("instances", "[\"10.77.1.31:8080\"]")];
 const LAB: Keys = &[("name", "\"lab\"")];
 
 /// Read a manifest, see [`Manifest::parse`].
@@ -148,11 +156,12 @@ fn document(r: &mut Reader, text: &str) -> Option<Manifest> {
     let repositories = assets::repositories(r, &root);
     let lab = r.optional_section(&root, "lab", LAB).map(|s| r.read(&s, "name", value::label));
     rules::check(r);
-    let (site, home, owner) = site?;
+    let (site, home, owner, without) = site?;
     Some(Manifest {
         site,
         home,
         owner,
+        without,
         objective: objective?,
         store: store?,
         front_door: front_door?,
@@ -223,13 +232,24 @@ fn syntax(r: &mut Reader, text: &str, wrong: &[toml::de::Error]) {
     }
 }
 
-fn site<'t>(r: &mut Reader, root: &Section<'t>) -> Option<(SiteName, RegionName, Option<String>)> {
+/// Where a key of a section stands, as a line from 1.
+pub(super) fn line_of(text: &str, section: &str, key: &str) -> Option<usize> {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let DeValue::Table(table) = root.get_ref().get(section)?.get_ref() else { return None };
+    let (found, _) = table.get_key_value(key)?;
+    text.get(..found.span().start).map(|before| before.matches('\n').count() + 1)
+}
+
+type SiteSection = (SiteName, RegionName, Option<String>, BTreeSet<AssetKind>);
+
+fn site<'t>(r: &mut Reader, root: &Section<'t>) -> Option<SiteSection> {
     let s = r.section(root, "site", SITE)?;
     let name = r.read(&s, "name", value::name::<SiteName>);
     let home = r.read(&s, "home", value::name::<RegionName>);
     let owner = r.read_optional(&s, "owner", value::line);
+    let without = assets::without(r, &s);
     r.facts.home = home.as_ref().map(|h| Spanned::new(h.span(), h.get_ref().as_str().to_owned()));
-    Some((name?.into_inner(), home?.into_inner(), owner?.map(Spanned::into_inner)))
+    Some((name?.into_inner(), home?.into_inner(), owner?.map(Spanned::into_inner), without?))
 }
 
 fn objective<'t>(r: &mut Reader, root: &Section<'t>) -> Option<Objective> {
@@ -323,7 +343,7 @@ fn record<'t>(r: &mut Reader, s: &Section<'t>) -> Option<NameRecord> {
     Some(NameRecord { name: name.into_inner(), target, ttl, move_ttl: chosen })
 }
 
-fn regions<'t>(r: &mut Reader, root: &Section<'t>) -> Option<std::collections::BTreeMap<RegionName, Region>> {
+fn regions<'t>(r: &mut Reader, root: &Section<'t>) -> Option<BTreeMap<RegionName, Region>> {
     // A region may have any name, so the section has no keys of its own.
     let s = r.section(root, "regions", &[])?;
     let mut found = Vec::new();
@@ -415,10 +435,55 @@ fn region_pool<'t>(r: &mut Reader, parent: &Section<'t>, region: &str) -> Option
 
 fn compute<'t>(r: &mut Reader, parent: &Section<'t>, region: &str) -> Option<Compute> {
     let s = r.section(parent, "compute", COMPUTE)?;
-    let instances = r.read_list(&s, "instances", value::socket)?;
+    let instances = r.read_list(&s, "instances", value::socket);
+    let zones = assets::optional_list(r, &s, "zones", ZONE, zone);
+    let (instances, zones) = (instances?, zones?);
+    zones_have(r, &instances, &zones, region);
     let what = format!("an instance of {region}");
     r.facts.endpoints.extend(instances.iter().map(|at| (at.clone(), what.clone())));
-    Some(Compute { instances: instances.into_iter().map(Spanned::into_inner).collect() })
+    let plain = |list: Vec<Spanned<_>>| list.into_iter().map(Spanned::into_inner).collect();
+    let zone = |(name, subnet, instances)| Zone { name, subnet, instances: plain(instances) };
+    Some(Compute { instances: plain(instances), zones: zones.into_iter().map(zone).collect() })
+}
+
+/// A zone's name, its subnet, and the instances in it.
+type ZoneFound = (String, Option<String>, Vec<Spanned<std::net::SocketAddr>>);
+
+fn zone<'t>(r: &mut Reader, s: &Section<'t>) -> Option<ZoneFound> {
+    let name = r.read(s, "name", value::line);
+    let subnet = r.read_optional(s, "subnet", value::line);
+    let instances = r.read_list(s, "instances", value::socket);
+    Some((name?.into_inner(), subnet?.map(Spanned::into_inner), instances?))
+}
+
+/// Each instance of a zone is one of the region's, and in no other zone.
+fn zones_have(
+    r: &mut Reader,
+    instances: &[Spanned<std::net::SocketAddr>],
+    zones: &[ZoneFound],
+    region: &str,
+) {
+    let mut seen: BTreeMap<std::net::SocketAddr, std::ops::Range<usize>> = BTreeMap::new();
+    for at in zones.iter().flat_map(|(_, _, instances)| instances) {
+        let socket = *at.get_ref();
+        if let Some(first) = seen.insert(socket, at.span()) {
+            let message = format!("{socket} is in a zone twice");
+            r.error(
+                ErrorCode::ZoneInstance,
+                &at.span(),
+                message,
+                "used twice",
+                "keep it in the zone that it is in",
+            );
+            r.note(first, "the first is here");
+        } else if instances.iter().all(|instance| *instance.get_ref() != socket) {
+            let message = format!("{socket} is in a zone and is no instance of {region}");
+            let help = format!(
+                "add it to the instances of [regions.{region}.compute], or write the address of one of them"
+            );
+            r.error(ErrorCode::ZoneInstance, &at.span(), message, "no such instance", help);
+        }
+    }
 }
 
 /// An address with a port where one thing is, and nothing else may be.

@@ -12,6 +12,7 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
         site,
         home,
         owner,
+        without,
         objective,
         store,
         front_door,
@@ -29,6 +30,10 @@ pub(super) fn to_toml(manifest: &Manifest) -> String {
     file.section("[site]").text("name", site).text("home", home);
     if let Some(owner) = owner {
         file.text("owner", owner);
+    }
+    if !without.is_empty() {
+        let kinds: Vec<_> = without.iter().map(|kind| kind.as_str()).collect();
+        file.list("without", &kinds);
     }
     file.section("[objective]").text("rpo", show(objective.rpo));
     if let Some(age) = objective.backup_rpo {
@@ -119,6 +124,13 @@ fn write_region(file: &mut File, name: &RegionName, region: &Region) {
         .text("database_backend", &load_balancer.database_backend);
     file.section(&format!("[regions.{name}.pool]")).text("address", pool.address).text("admin", pool.admin);
     file.section(&format!("[regions.{name}.compute]")).list("instances", &compute.instances);
+    for zone in &compute.zones {
+        file.section(&format!("[[regions.{name}.compute.zones]]")).text("name", &zone.name);
+        if let Some(subnet) = &zone.subnet {
+            file.text("subnet", subnet);
+        }
+        file.list("instances", &zone.instances);
+    }
     for keeper in keepers {
         file.section(&format!("[[regions.{name}.keepers]]"))
             .text("name", &keeper.name)

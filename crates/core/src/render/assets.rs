@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::escape::plain;
+use super::text::seen;
 use super::words;
 use crate::asset::Protection;
 use crate::id::SiteName;
@@ -25,9 +26,7 @@ pub fn assets_text(items: &[Item]) -> String {
         let _ = writeln!(out, "  found: {}", plain(&found(item)));
         let _ = writeln!(out, "  size: {}", plain(&words::size(item)));
         for evidence in &item.evidence {
-            let at = evidence.at.map_or_else(String::new, |at| format!(", {at}"));
-            let (what, from) = (plain(&evidence.what), plain(&evidence.from.to_string()));
-            let _ = writeln!(out, "    seen: {what} ({from}{at})");
+            let _ = writeln!(out, "    {}", seen(evidence));
         }
     }
     let mut sums: BTreeMap<Protection, usize> = BTreeMap::new();

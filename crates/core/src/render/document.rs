@@ -116,7 +116,7 @@ pub(super) fn rows(sheet: &Sheet<'_>) -> impl Iterator<Item = Row> {
             row.name.clone(),
             purpose(&row.purpose),
             words::not_observed(row.size.as_deref()),
-            words::not_observed(row.quantity.map(words::quantity).as_deref()),
+            row.quantity.map_or_else(|| words::not_observed(None), words::uncounted),
             Protection::Unknown.as_str().to_owned(),
         ],
     });

@@ -2,7 +2,7 @@
 //! each is for, what is wanted of it, and what they noted.
 //!
 //! Invariant: what a document that was written here holds of this is read back from it as it was, so that writing it
-//! again changes nothing. There only what is marked counts ([`WANTED`], [`NOTED`]): all else in it was seen, not asked
+//! again changes nothing. There only what is marked counts ([`WANTED`], [`words::COUNTED`], [`NOTED`]): all else in it was seen, not asked
 //! for. Nothing is left out in silence: what is not taken over is told. Linear in the rows and assets.
 
 use std::collections::{BTreeMap, HashMap};
@@ -232,7 +232,7 @@ fn row(line: usize, [name, purpose, size, quantity, _]: [String; 5]) -> Row {
         name,
         purpose,
         size: wanted(&size).map(str::to_owned),
-        quantity: wanted(&quantity).and_then(words::read_quantity),
+        quantity: quantity.split_once(words::COUNTED).and_then(|(wanted, _)| words::read_quantity(wanted)),
         dr: DrCell::Empty,
         zones: Vec::new(),
         line,

@@ -2,7 +2,7 @@
 //!
 //! Compared is what stays so until somebody changes the site: regions, the table, how each asset is protected and why,
 //! promises, what is open, what people noted, and the steps. Left out, since it moves by itself: dates, times and what is
-//! predicted from them, what the planner warns of, how many of an asset are well and the evidence for it, and what is open
+//! predicted from them, what the planner warns of, how many of an asset are found or well and the evidence for it, and what is open
 //! for a moment ([`MOMENTARY`], and what was not observed just now). White space says nothing. Linear in the number of
 //! lines.
 
@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::pre_steps::{NOTHING, UNKNOWN};
+use super::words::COUNTED;
 use crate::check::Code;
 
 /// What a line about the last rehearsal begins with; the rest of it is not compared.
@@ -120,6 +121,11 @@ fn settle(line: &str) -> String {
     }
     if momentary(&line) {
         return String::new();
+    }
+    if let Some((before, counted)) = line.split_once(COUNTED).filter(|_| line.starts_with('|'))
+        && let Some((_, after)) = counted.split_once(") |")
+    {
+        return format!("{before} |{after}");
     }
     // what follows the last one was written here; a name may hold the words too
     if let Some(end) = line.rfind(FOUND).filter(|_| !line.starts_with('|')) {

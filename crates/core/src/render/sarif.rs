@@ -11,10 +11,11 @@ use crate::facts::{Evidence, Source};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-/// A log with one run.
+/// A log with one run. `about` is the file that describes what was checked: code review tools refuse a whole log for one
+/// result that is in no file, so a result whose evidence was not read from one is put at its beginning.
 #[must_use]
-pub fn checks_sarif(checked: &[Checked]) -> String {
-    let results: Vec<Value> = checked.iter().filter_map(result).collect();
+pub fn checks_sarif(checked: &[Checked], about: &str) -> String {
+    let results: Vec<Value> = checked.iter().filter_map(|one| result(one, about)).collect();
     let log = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -51,7 +52,7 @@ fn rule(code: Code) -> Value {
     })
 }
 
-fn result(one: &Checked) -> Option<Value> {
+fn result(one: &Checked, about: &str) -> Option<Value> {
     let (kind, level) = match one.answer {
         Answer::Holds => return None,
         Answer::Unknown => ("open", "none"),
@@ -65,7 +66,7 @@ fn result(one: &Checked) -> Option<Value> {
         "kind": kind,
         "level": level,
         "message": { "text": text },
-        "locations": [location(one)],
+        "locations": [location(one, about)],
         "partialFingerprints": { "bascule/v1": format!("{} {}", one.code.as_str(), plain(&one.subject)) },
     }))
 }
@@ -85,20 +86,21 @@ fn message(text: &str) -> String {
 }
 
 /// The last line of a file that the answer rests on, which is where it was decided; always what it is about.
-fn location(one: &Checked) -> Value {
-    let logical = json!([{ "fullyQualifiedName": plain(&one.subject) }]);
-    match one.evidence.iter().rev().find_map(in_file) {
-        Some(physical) => json!({ "physicalLocation": physical, "logicalLocations": logical }),
-        None => json!({ "logicalLocations": logical }),
-    }
+fn location(one: &Checked, about: &str) -> Value {
+    let (file, line) = one.evidence.iter().rev().find_map(in_file).unwrap_or((about, 0));
+    json!({
+        "physicalLocation": {
+            "artifactLocation": { "uri": uri(file) },
+            // what is about a file as a whole is shown at its beginning
+            "region": { "startLine": line.max(1) },
+        },
+        "logicalLocations": [{ "fullyQualifiedName": plain(&one.subject) }],
+    })
 }
 
-fn in_file(evidence: &Evidence) -> Option<Value> {
+fn in_file(evidence: &Evidence) -> Option<(&str, usize)> {
     match &evidence.from {
-        Source::Line { file, line: 0 } => Some(json!({ "artifactLocation": { "uri": uri(file) } })),
-        Source::Line { file, line } => {
-            Some(json!({ "artifactLocation": { "uri": uri(file) }, "region": { "startLine": line } }))
-        }
+        Source::Line { file, line } => Some((file, *line)),
         Source::Address(_) | Source::Nowhere => None,
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::escape::plain;
 use crate::check::{Answer, Checked, Code, by_code};
+use crate::facts::{Evidence, Source};
 
 /// What is said of checks that hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,16 @@ pub fn checks_text(checked: &[Checked], holding: Held) -> String {
     out
 }
 
+/// What was seen, where and when. What was not seen says so itself.
+pub(super) fn seen(evidence: &Evidence) -> String {
+    let (what, from) = (plain(&evidence.what), plain(&evidence.from.to_string()));
+    match (&evidence.at, &evidence.from) {
+        (Some(at), _) => format!("seen: {what} ({from}, {at})"),
+        (None, Source::Nowhere) => what,
+        (None, Source::Address(_) | Source::Line { .. }) => format!("{what} ({from})"),
+    }
+}
+
 fn heading(out: &mut String, answer: Answer, code: Code) {
     let (name, severity) = (code.as_str(), code.severity().as_str());
     let _ = writeln!(out, "{:<8} {name} {} [{severity}]", answer.as_str(), code.title());
@@ -60,9 +71,7 @@ fn heading(out: &mut String, answer: Answer, code: Code) {
 fn entry(out: &mut String, one: &Checked) {
     let _ = writeln!(out, "  {}: {}", plain(&one.subject), plain(&one.message));
     for evidence in &one.evidence {
-        let at = evidence.at.map_or_else(String::new, |at| format!(", {at}"));
-        let _ =
-            writeln!(out, "    seen: {} ({}{at})", plain(&evidence.what), plain(&evidence.from.to_string()));
+        let _ = writeln!(out, "    {}", seen(evidence));
     }
     let _ = writeln!(out, "    do: {}", plain(&one.remedy));
 }

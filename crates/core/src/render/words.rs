@@ -95,14 +95,27 @@ pub(super) fn read_quantity(words: &str) -> Option<Quantity> {
 pub(super) fn counted(item: &Item) -> String {
     // one thing, in however many places it is kept
     let one = matches!(item.kind, AssetKind::Repository | AssetKind::Dns) && !item.found.is_empty();
-    let found = if one { "1".to_owned() } else { per_place(item) };
-    match (item.as_wanted(), item.wanted) {
-        (Some(false), Some(wanted)) => format!("{found}{WANTED}{})", quantity(wanted)),
-        // it can't be said whether there are as many, but somebody asked for them
-        (None, Some(wanted)) => format!("{found}{WANTED}{})", quantity(wanted)),
-        (Some(true), _) | (_, None) => found,
+    match (item.wanted, item.as_wanted()) {
+        _ if one => "1".to_owned(),
+        (None, _) => per_place(item),
+        (Some(wanted), Some(true)) => quantity(wanted),
+        (Some(wanted), Some(false) | None) if item.found.is_empty() => uncounted(wanted),
+        (Some(wanted), Some(false) | None) => {
+            let in_place =
+                |found: &crate::inventory::Found| format!("{} in {}", health(&found.count), found.place);
+            let found: Vec<String> = item.found.iter().map(in_place).collect();
+            format!("{}{COUNTED}{})", quantity(wanted), found.join(", "))
+        }
     }
 }
+
+/// The cell of the quantity column of something of which nothing was counted.
+pub(super) fn uncounted(wanted: Quantity) -> String {
+    format!("{}{COUNTED}not observed)", quantity(wanted))
+}
+
+/// What begins, in the column of quantities, what was counted where it is not what is wanted. It is not compared.
+pub(super) const COUNTED: &str = " (found: ";
 
 fn per_place(item: &Item) -> String {
     let totals: Option<Vec<u32>> = item.found.iter().map(|f| f.count.total()).collect();

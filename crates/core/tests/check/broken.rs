@@ -50,7 +50,9 @@ pub fn breaks(code: Code) -> Change {
         Code::Sizes => |f| instances(&mut f.away)[0].size = text("t3.small").map(Some),
         Code::Images => |f| instances(&mut f.away)[0].image = text("sha256:a0").map(Some),
         Code::KeyPairs => |f| key(f).fingerprint = text("SHA256:c0"),
-        Code::Secrets => |f| drop(at(&mut f.away.secrets).insert("db_password".to_owned(), String::new())),
+        Code::Secrets => {
+            |f| drop(at(&mut f.away.secrets).insert("db_password".to_owned(), text("sha256:e0")))
+        }
         Code::Rules => |f| f.away.network.rules = seen(set(&["sha256:d0"])),
         Code::Quotas => |f| quota(f).limit = 5,
         Code::AddressRanges => |f| at(&mut f.away.network.ranges).push("10.1.128.0/20".to_owned()),
@@ -106,7 +108,7 @@ pub fn hides(code: Code) -> Change {
         Code::Sizes => |f| instances(&mut f.away)[0].size = unseen(),
         Code::Images => |f| instances(&mut f.away)[0].image = unseen(),
         Code::KeyPairs => |f| key(f).fingerprint = unseen(),
-        Code::Secrets => |f| f.away.secrets = unseen(),
+        Code::Secrets => |f| drop(at(&mut f.away.secrets).insert("db_password".to_owned(), unseen())),
         Code::Rules => |f| f.away.network.rules = unseen(),
         Code::Quotas => |f| f.home.network.quotas = seen(BTreeMap::new()),
         Code::AddressRanges => |f| f.away.network.ranges = unseen(),

@@ -371,3 +371,60 @@ fn facts_and_answers_survive_being_stored() {
     let text = serde_json::to_string(&checked).expect("answers are JSON");
     assert_eq!(serde_json::from_str::<Vec<Checked>>(&text).expect("they are read back"), checked);
 }
+
+#[test]
+fn a_site_without_buckets_has_no_backup_and_needs_no_replication() {
+    let mut facts = sound();
+    facts.wanted.retain(|wanted| wanted.kind != bascule_core::asset::AssetKind::ObjectStorage);
+    for region in [&mut facts.home, &mut facts.away] {
+        at(&mut region.object_storage).clear();
+    }
+    let answers = by_code(&check(&facts));
+    assert_eq!((answers[&Code::BackupAge], answers[&Code::Versioning]), (Answer::Fails, Answer::Holds));
+}
+
+#[test]
+fn instances_over_two_zones_are_over_two_subnets() {
+    let spread = |change: fn(&mut Facts)| by_code(&changed(change))[&Code::Spread];
+    assert_eq!(
+        spread(|f| site::instances(&mut f.home).iter_mut().for_each(|i| i.subnet = unseen())),
+        Answer::Holds
+    );
+    assert_eq!(
+        spread(|f| site::instances(&mut f.home)
+            .iter_mut()
+            .for_each(|i| i.subnet = seen(Some("one".to_owned())))),
+        Answer::Fails,
+        "one subnet over two zones is one network"
+    );
+    assert_eq!(
+        spread(|f| {
+            site::instances(&mut f.home).iter_mut().for_each(|i| {
+                i.zone = unseen();
+                i.subnet = unseen();
+            });
+        }),
+        Answer::Unknown
+    );
+}
+
+#[test]
+fn what_a_line_would_make_known_has_that_line_as_its_remedy() {
+    use bascule_core::facts::{Fact, Source};
+    let of = |why: &str, from: Source| {
+        let mut facts = sound();
+        facts.repository = Fact::not_observed(why, from);
+        let checked = check(&facts);
+        let one = checked.into_iter().find(|one| one.code == Code::RepositoryReachable).expect("it answers");
+        assert_eq!(one.answer, Answer::Unknown);
+        one.remedy
+    };
+    let manifest = Source::Line { file: "bascule.toml".to_owned(), line: 0 };
+    assert_eq!(
+        of("nothing says where it is: write it into [[repository]]", manifest.clone()),
+        "in bascule.toml, write it into [[repository]]; then ask again"
+    );
+    for (why, from) in [("late", manifest), ("late: write", Source::Address("10.1.0.1".to_owned()))] {
+        assert_eq!(of(why, from), "let what was not observed answer; then ask again");
+    }
+}

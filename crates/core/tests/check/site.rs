@@ -132,7 +132,7 @@ fn one_region(name: &str, range: &str, source: Option<&str>) -> Region {
             rules: seen(set(&["sha256:dd"])),
             quotas: seen(BTreeMap::from([("instances".to_owned(), Quota { limit: 20, used: 6 })])),
         },
-        secrets: seen(BTreeMap::from([("db_password".to_owned(), "sha256:ee".to_owned())])),
+        secrets: seen(BTreeMap::from([("db_password".to_owned(), text("sha256:ee"))])),
         permissions: seen(Permissions { granted: set(&["promote"]), refused: BTreeSet::new() }),
         clock_skew: seen(Skew { least_ms: -12, most_ms: 3 }),
     }

@@ -180,12 +180,47 @@ fn found_is_counted_and_what_is_not_well_is_said() {
     instances(&mut facts.away)[1].size = text("t3.small").map(Some);
     let item = item(&facts, AssetKind::Compute);
     assert_eq!(item.found[0].count, Count::Seen { total: 3, well: Some(3) });
-    assert_eq!(item.found[1].count, Count::Seen { total: 3, well: Some(2) });
+    assert_eq!(item.found[1].count, Count::Seen { total: 2, well: Some(2) }, "two of them live");
     assert_eq!(item.size.as_deref(), Some("t3.medium / t3.small"));
-    assert_eq!(item.as_wanted(), Some(true));
+    assert_eq!(item.as_wanted(), Some(false));
     facts.away.compute = unseen();
     let dark = inventory(&facts).into_iter().find(|i| i.kind == AssetKind::Compute).expect("home has it");
     assert_eq!(dark.as_wanted(), None, "one region was not counted");
+}
+
+fn asked_in_vain<T>() -> Fact<T> {
+    Fact::not_observed("late", Source::Address("10.2.0.1:80".to_owned()))
+}
+
+#[test]
+fn a_list_of_what_there_should_be_is_no_count() {
+    let count = |change: fn(&mut Facts)| {
+        let mut facts = sound();
+        change(&mut facts);
+        let items = inventory(&facts);
+        let of = |kind| {
+            let item = items.iter().find(|i| i.kind == kind).expect("the baseline has it");
+            (item.found[1].count.clone(), item.as_wanted())
+        };
+        (of(AssetKind::Compute), of(AssetKind::LoadBalancer).0)
+    };
+    let (compute, balancer) = count(|f| {
+        instances(&mut f.away).iter_mut().for_each(|instance| instance.alive = seen(false));
+        web(&mut f.away).listeners = seen(Vec::new());
+    });
+    let none = Count::Seen { total: 0, well: Some(0) };
+    assert_eq!((compute, balancer), ((none.clone(), Some(false)), none), "all of it is stopped");
+    let (compute, balancer) = count(|f| {
+        instances(&mut f.away)[0].alive = asked_in_vain();
+        web(&mut f.away).listeners = asked_in_vain();
+    });
+    let unseen = Count::NotObserved { why: "late".to_owned() };
+    assert_eq!((compute, balancer), ((unseen.clone(), None), unseen));
+    let mut facts = sound();
+    let on_paper = || Fact::not_observed("papers", Source::Line { file: "main.tf".to_owned(), line: 3 });
+    instances(&mut facts.away).iter_mut().for_each(|instance| instance.alive = on_paper());
+    let listed = item(&facts, AssetKind::Compute);
+    assert_eq!(listed.found[1].count, Count::Seen { total: 3, well: None }, "nobody asked them");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What a site may have besides what a move needs: the right sections, and wrong ones.
 
+use std::collections::BTreeSet;
+
+use bascule_core::asset::AssetKind;
 use bascule_core::facts::Place;
 use bascule_core::manifest::{AccessKey, Manifest, PublicHalf};
 
@@ -21,6 +24,15 @@ manifest = "sites/bascule.toml"
 name = "infrastructure"
 url = "ssh://git@code.events.test:2222/site.git"
 place = "us-west-1"
+
+[[regions.us-east-2.compute.zones]]
+name = "us-east-2a"
+subnet = "10.77.1.0/26"
+instances = ["10.77.1.31:8080"]
+
+[[regions.us-east-2.compute.zones]]
+name = "us-east-2b"
+instances = ["10.77.1.32:8080"]
 
 [[regions.us-east-2.object_storage]]
 name = "backups-east"
@@ -54,9 +66,19 @@ authorized_keys = ["data/app1/.ssh/authorized_keys", "data/app2/.ssh/authorized_
 /// The golden manifest, of a site that has everything.
 fn whole() -> String {
     RIGHT
-        .replace("name = \"events\"\nhome", "name = \"events\"\nowner = \"Ada, on call\"\nhome")
+        .replace(
+            "name = \"events\"\nhome",
+            "name = \"events\"\nowner = \"Ada, on call\"\nwithout = [\"kubernetes\"]\nhome",
+        )
         .replace("rto = ", "backup_rpo = \"1h\"\nrto = ")
         + MORE
+}
+
+const EAST: &str = "us-east-2";
+
+/// How many lines are before the first that has this.
+fn line_before(text: &str) -> usize {
+    whole().lines().position(|line| line.contains(text)).expect("it is there")
 }
 
 fn with(from: &str, to: &str) -> String {
@@ -76,6 +98,8 @@ pub fn manifests() -> Vec<Manifest> {
 fn the_sections_become_types() {
     let manifest = Manifest::parse(&whole()).unwrap();
     assert_eq!(manifest.owner.as_deref(), Some("Ada, on call"));
+    assert_eq!(manifest.without, BTreeSet::from([AssetKind::Kubernetes]));
+    assert_eq!(Manifest::line_of_without(&whole()), 1 + line_before("without = "));
     let [east, west] = ["us-east-2", "us-west-1"].map(|name| name.parse().unwrap());
     let [monitor] = &manifest.monitoring[..] else { panic!("{:?}", manifest.monitoring) };
     assert_eq!(monitor.url.to_string(), "http://10.77.1.60:9090");
@@ -83,6 +107,9 @@ fn the_sections_become_types() {
     let [first, second] = &manifest.repositories[..] else { panic!("{:?}", manifest.repositories) };
     assert_eq!((&first.name, &first.place), (&second.name, &Place::Elsewhere("a third site".to_owned())));
     assert_eq!((first.manifest.as_deref(), second.manifest.as_deref()), (Some("sites/bascule.toml"), None));
+    let [first, second] = &manifest.regions[&EAST.parse().unwrap()].compute.zones[..] else { panic!() };
+    assert_eq!((first.name.as_str(), first.subnet.as_deref()), ("us-east-2a", Some("10.77.1.0/26")));
+    assert_eq!((second.subnet.as_deref(), second.instances.len()), (None, 1));
     let west = &manifest.regions[&west];
     assert_eq!(west.object_storage[0].access_key, AccessKey::File("secrets/access-key".into()));
     let PublicHalf::AuthorizedKeys(files) = &west.key_pairs[0].public else { panic!("{west:?}") };
@@ -90,8 +117,9 @@ fn the_sections_become_types() {
 }
 
 #[test]
-fn a_manifest_without_the_sections_says_that_the_site_has_none() {
+fn a_manifest_without_the_sections_says_nothing_of_them() {
     let manifest = right();
+    assert_eq!((manifest.without.len(), Manifest::line_of_without(RIGHT)), (0, 0));
     assert_eq!((manifest.owner, manifest.monitoring, manifest.repositories), (None, vec![], vec![]));
     let none = |region: &bascule_core::manifest::Region| {
         region.object_storage.is_empty()
@@ -128,7 +156,7 @@ fn a_login_in_a_url_is_never_shown() {
     }
 }
 
-/// BSC-M035 to BSC-M039, and older codes in these sections.
+/// BSC-M035 to BSC-M042, less M040, and older codes in these sections.
 pub const WRONG: &[Wrong] = &[
     Wrong {
         law: "a service has a path",
@@ -177,6 +205,38 @@ pub const WRONG: &[Wrong] = &[
         underlined: r#""git://10.77.3.80/site.git""#,
         message: r#"two copies have the url "git://10.77.3.80/site.git""#,
         help: "keep one of them, or write the other's own url",
+    },
+    Wrong {
+        law: "what the site is without is described",
+        write: (r#"without = ["kubernetes"]"#, r#"without = ["kubernetes", "repository"]"#),
+        code: "BSC-M041",
+        underlined: r#""repository""#,
+        message: r#"the site is said to be without "repository", and one is described"#,
+        help: r#"take "repository" out of `without`, or delete the section"#,
+    },
+    Wrong {
+        law: "a site can't be without what a move needs",
+        write: (r#"without = ["kubernetes"]"#, r#"without = ["database"]"#),
+        code: "BSC-M011",
+        underlined: r#""database""#,
+        message: r#"`site.without` cannot be "database""#,
+        help: r#"write "kubernetes" or "object_storage" or "key_pair" or "monitoring" or "repository""#,
+    },
+    Wrong {
+        law: "a zone has an instance that the region has not",
+        write: (r#"instances = ["10.77.1.32:8080"]"#, r#"instances = ["10.77.2.31:8080"]"#),
+        code: "BSC-M042",
+        underlined: r#""10.77.2.31:8080""#,
+        message: "10.77.2.31:8080 is in a zone and is no instance of us-east-2",
+        help: "add it to the instances of [regions.us-east-2.compute], or write the address of one of them",
+    },
+    Wrong {
+        law: "an instance is in two zones",
+        write: (r#"instances = ["10.77.1.32:8080"]"#, r#"instances = ["10.77.1.31:8080"]"#),
+        code: "BSC-M042",
+        underlined: r#""10.77.1.31:8080""#,
+        message: "10.77.1.31:8080 is in a zone twice",
+        help: "keep it in the zone that it is in",
     },
     Wrong {
         law: "the manifest's path leads out of the repository",

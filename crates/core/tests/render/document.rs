@@ -230,7 +230,7 @@ fn a_document_says_how_to_move_while_all_is_well_when_all_is_lost_and_how_to_go_
 fn a_document_does_not_match_once_the_site_has_changed() {
     let committed = markdown(|_| {});
     for change in [
-        (|f: &mut Facts| drop(instances(&mut f.away).pop())) as fn(&mut Facts),
+        (|f: &mut Facts| f.wanted[0].quantity = Some(Quantity::PerRegion(4))) as fn(&mut Facts),
         |f| orders(&mut f.away).replica_source = seen(None),
         |f| f.promise.owner = seen(Some("somebody else".to_owned())),
         |f| f.home.key_pair = Fact::unasked(),
@@ -240,6 +240,20 @@ fn a_document_does_not_match_once_the_site_has_changed() {
         assert!(differences.iter().any(|d| matches!(d, Difference::Stale { .. })), "{differences:?}");
         assert!(differences.iter().any(|d| matches!(d, Difference::Missing { .. })), "{differences:?}");
     }
+}
+
+#[test]
+fn what_is_counted_is_shown_beside_what_is_wanted_and_not_compared() {
+    let committed = markdown(|_| {});
+    assert!(committed.contains("| 3 per region |"), "{committed}");
+    let fresh = markdown(|facts| instances(&mut facts.away)[0].alive = seen(false));
+    let row = fresh.lines().find(|line| line.starts_with("| Instances app |")).expect("a row");
+    assert!(
+        row.contains("| 3 per region (found: 3 of 3 well in north-1, 2 of 2 well in south-1) |"),
+        "{row}"
+    );
+    assert_eq!(document_matches(&committed, &fresh), []);
+    assert_eq!(document_matches(&fresh, &committed), []);
 }
 
 #[test]

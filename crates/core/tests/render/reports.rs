@@ -82,7 +82,7 @@ fn json_has_every_answer() {
 
 #[test]
 fn sarif_has_what_the_standard_requires() {
-    let log = json(&checks_sarif(&mixed()));
+    let log = json(&checks_sarif(&mixed(), "bascule.toml"));
     assert_eq!(log["version"], "2.1.0");
     assert!(log["$schema"].as_str().is_some_and(|s| s.starts_with("https://")));
     let run = &log["runs"][0];
@@ -109,7 +109,7 @@ fn sarif_has_what_the_standard_requires() {
 
 #[test]
 fn sarif_points_at_the_line_and_leaves_out_what_holds() {
-    let log = json(&checks_sarif(&mixed()));
+    let log = json(&checks_sarif(&mixed(), "bascule.toml"));
     let results = log["runs"][0]["results"].as_array().expect("results");
     let of = |code: &str| results.iter().find(|r| r["ruleId"] == code).expect("a result");
     assert_eq!(results.len(), 3);
@@ -117,9 +117,14 @@ fn sarif_points_at_the_line_and_leaves_out_what_holds() {
     assert_eq!(place["artifactLocation"]["uri"], "dr.md");
     assert_eq!(place["region"]["startLine"], 21, "where the database is promoted, too late");
     assert_eq!((&of("BSC-C001")["kind"], &of("BSC-C001")["level"]), (&"fail".into(), &"error".into()));
-    assert!(of("BSC-C021")["locations"][0].get("physicalLocation").is_none(), "it was seen at an address");
+    let elsewhere = &of("BSC-C021")["locations"][0]["physicalLocation"];
+    assert_eq!(elsewhere["artifactLocation"]["uri"], "bascule.toml", "it was seen at an address");
+    assert_eq!(
+        elsewhere["region"]["startLine"], 1,
+        "and a log with a result in no file is refused as a whole"
+    );
     assert_eq!(of("BSC-C050")["kind"], "open");
-    let hostile = json(&checks_sarif(&hostile()));
+    let hostile = json(&checks_sarif(&hostile(), "bascule.toml"));
     let place = &hostile["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "a%20b/%3C%C3%BC%3E.tf");
     assert_eq!(place["region"]["startLine"], 3);
@@ -148,6 +153,6 @@ fn junit_stays_well_formed_whatever_the_names() {
 fn no_answers_are_an_empty_report_in_every_format() {
     assert_eq!(checks_text(&[], Held::Listed), "0 hold, 0 fail, 0 unknown\n");
     assert_eq!(elements(&checks_junit(&[])).len(), 1);
-    assert_eq!(json(&checks_sarif(&[]))["runs"][0]["results"], Value::Array(Vec::new()));
+    assert_eq!(json(&checks_sarif(&[], "bascule.toml"))["runs"][0]["results"], Value::Array(Vec::new()));
     assert_eq!(json(&checks_json(&sound().site, &[]))["checks"], Value::Array(Vec::new()));
 }

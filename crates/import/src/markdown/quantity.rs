@@ -64,6 +64,8 @@ fn of_clusters(cell: &str) -> Option<Said> {
 
 /// Read a cell.
 pub(super) fn read(cell: &str) -> Said {
+    // what a document of ours counted behind what is wanted
+    let cell = cell.split_once("(found:").map_or(cell, |(wanted, _)| wanted).trim();
     match read_whole(cell) {
         // "2 (one in each region)": what is in brackets only explains.
         Said::Unclear => match cell.split_once('(') {

@@ -5,7 +5,7 @@
 //! that a manifest which was not mended reaches nobody. The text is written by the manifest's own writer and is
 //! read back by its reader, whatever the input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ impl Writer<'_> {
             site: "site".parse().expect("a label"),
             home,
             owner: None,
+            without: BTreeSet::new(),
             objective: Objective {
                 backup_rpo: None,
                 rpo: Duration::from_secs(5),
@@ -316,6 +317,7 @@ impl Writer<'_> {
             pool: RegionPool { address: socket(net, 21, 0).ip(), admin: socket(net, 21, 5432) },
             compute: Compute {
                 instances: (0..instances).map(|at| socket(net, INSTANCES_FROM + at, port)).collect(),
+                zones: Vec::new(),
             },
             keepers: Vec::new(),
             object_storage: Vec::new(),

@@ -31,7 +31,8 @@ pub fn newest(own: &RegionAssets) -> PathBuf {
     layout::data(&own.storage).join("newest-backup")
 }
 
-/// The script: what is stored was compared with its own checksums before. Secrets go in by the environment and by
+/// The script: what is stored was compared with its own checksums before. The manifest goes last: it is the mark of a
+/// backup that is whole. Secrets go in by the environment and by
 /// standard input, never as arguments.
 #[must_use]
 pub fn script(
@@ -51,8 +52,8 @@ store() {{
     curl -sSf --max-time 60 -K - <<END
 user = \"{user}:{secret}\"
 aws-sigv4 = \"aws:amz:{place}:s3\"
-upload-file = \"$new.tar.gz\"
-url = \"http://{storage}:{s3}/{bucket}/backups/$name\"
+upload-file = \"$1\"
+url = \"http://{storage}:{s3}/{bucket}/backups/$name/$2\"
 END
 }}
 back_up() {{
@@ -61,8 +62,9 @@ back_up() {{
         -D \"$new\" --wal-method=fetch --checkpoint=fast &&
     $bin/pg_verifybackup -q \"$new\" &&
     tar -C \"$new\" --use-compress-program='gzip -1' -cf \"$new.tar.gz\" . &&
-    name={place}-$(date -u +%Y%m%dT%H%M%SZ).tar.gz &&
-    store && rm -rf \"$new\" \"$new.tar.gz\" && echo \"$name\" >\"$HOME/newest-backup\"
+    name={place}-$(date -u +%Y%m%dT%H%M%SZ) &&
+    store \"$new.tar.gz\" base.tar.gz && store \"$new/backup_manifest\" backup_manifest &&
+    rm -rf \"$new\" \"$new.tar.gz\" && echo \"$name\" >\"$HOME/newest-backup\"
 }}
 while :; do
     back_up && sleep {every} || sleep 1

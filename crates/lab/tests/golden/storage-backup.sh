@@ -6,8 +6,8 @@ store() {
     curl -sSf --max-time 60 -K - <<END
 user = "bascule:<storage>"
 aws-sigv4 = "aws:amz:us-west-1:s3"
-upload-file = "$new.tar.gz"
-url = "http://10.77.2.70:8333/events-backups-us-west-1/backups/$name"
+upload-file = "$1"
+url = "http://10.77.2.70:8333/events-backups-us-west-1/backups/$name/$2"
 END
 }
 back_up() {
@@ -16,8 +16,9 @@ back_up() {
         -D "$new" --wal-method=fetch --checkpoint=fast &&
     $bin/pg_verifybackup -q "$new" &&
     tar -C "$new" --use-compress-program='gzip -1' -cf "$new.tar.gz" . &&
-    name=us-west-1-$(date -u +%Y%m%dT%H%M%SZ).tar.gz &&
-    store && rm -rf "$new" "$new.tar.gz" && echo "$name" >"$HOME/newest-backup"
+    name=us-west-1-$(date -u +%Y%m%dT%H%M%SZ) &&
+    store "$new.tar.gz" base.tar.gz && store "$new/backup_manifest" backup_manifest &&
+    rm -rf "$new" "$new.tar.gz" && echo "$name" >"$HOME/newest-backup"
 }
 while :; do
     back_up && sleep 3600 || sleep 1

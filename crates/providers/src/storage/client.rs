@@ -10,7 +10,9 @@ use reqwest::Client;
 use rusty_s3::{Method, UrlStyle};
 use tokio::task::JoinSet;
 
+use super::backup::{self, Mark};
 use super::map::{self, Arrival, Object};
+use super::openness::{self, Tried};
 use crate::web::{self, Reply};
 use crate::{Secret, now};
 
@@ -19,6 +21,9 @@ use crate::{Secret, now};
 const PAGES_MAX: usize = 5;
 /// Largest answer: a page of 1000 objects whose keys have 1024 bytes (S3's limit), each byte escaped.
 const ANSWER_MAX: usize = 8 << 20;
+/// Backups that are read for what they say of themselves: one round trip of 100 ms each, within the second that one
+/// bucket may take.
+const SAYS_MAX: usize = 5;
 /// How long a signature is good for, in seconds: longer than a question takes, with clocks some seconds apart.
 const SIGNED_FOR: u64 = 60;
 
@@ -106,18 +111,17 @@ async fn look(api: &Api<'_>, peer: Option<&Storage>) -> Looked {
     // The newest of a part of them says nothing of what is written now.
     let newest = map::newest(&list.objects, at).filter(|_| list.whole);
     let any = newest.or(list.objects.first());
-    let (public, replication) = tokio::join!(api.public(any), replication(api, peer, &list, newest, at));
-    let backup = if list.whole {
-        Ok(map::newest_backup_age_s(&list.objects, at))
-    } else {
-        Err(format!("it has over {} objects: the newest can't be told", list.objects.len()))
-    };
+    let (tried, replication, backup) = tokio::join!(
+        api.tried(any),
+        replication(api, peer, &list, newest, at),
+        newest_backup(api, &list, at)
+    );
     Ok(Some(Box::new(Bucket {
         versioning: fact(read(versioning, map::versioning), at, from("?versioning")),
         replication,
         encryption: fact(read(encryption, map::encryption), at, from("?encryption")),
-        public: fact(public, at, Source::Address(format!("{}, unsigned", address(bucket)))),
-        newest_backup_age_s: fact(backup, at, from("?list-type=2")),
+        public: fact(tried.is_open(), at, from(&format!(": {}", tried.told()))),
+        newest_backup_age_s: backup,
     })))
 }
 
@@ -126,6 +130,44 @@ fn fact<T>(answer: Result<T, String>, at: Timestamp, from: Source) -> Fact<T> {
         Ok(value) => Fact::seen(value, at, from),
         Err(why) => Fact::not_observed(why, from),
     }
+}
+
+/// How old the newest finished backup is, or the newest log that was archived after it.
+async fn newest_backup(api: &Api<'_>, list: &Objects, at: Timestamp) -> Fact<Option<u64>> {
+    let from = |key: &str| Source::Address(format!("{}/{key}", address(&api.storage.bucket)));
+    let listing = Source::Address(format!("{}?list-type=2", address(&api.storage.bucket)));
+    if !list.whole {
+        let why = format!("it has over {} objects: the newest can't be told", list.objects.len());
+        return Fact::not_observed(why, listing);
+    }
+    let mut asked = 0;
+    for mark in backup::marks(&list.objects) {
+        let finished = match mark {
+            Mark::Finished(object) => object,
+            Mark::Says(object) => {
+                asked += 1;
+                if asked > SAYS_MAX {
+                    let why = format!(
+                        "none of the newest {SAYS_MAX} backups was finished: older ones were not read"
+                    );
+                    return Fact::not_observed(why, from(&object.key));
+                }
+                let said = api.object(&object.key).await;
+                match said.and_then(|reply| backup::is_done(reply.status.as_u16(), &reply.body)) {
+                    Ok(true) => object,
+                    Ok(false) => continue,
+                    Err(why) => return Fact::not_observed(why, from(&object.key)),
+                }
+            }
+        };
+        let log = backup::log_after(&list.objects, finished);
+        let source = match log {
+            Some(log) => format!("{} and {}", finished.key, log.key),
+            None => finished.key.clone(),
+        };
+        return Fact::seen(Some(log.unwrap_or(finished).age_ms(at) / 1000), at, from(&source));
+    }
+    Fact::seen(None, at, listing)
 }
 
 /// Whether what is written here arrives there. That it goes nowhere is what the manifest says, until its newest
@@ -201,20 +243,43 @@ impl Api<'_> {
         Ok(Some(Objects { objects, whole: false }))
     }
 
-    /// Whether a stranger may list the bucket, or read an object of it: a right of its own.
-    async fn public(&self, object: Option<&Object>) -> Result<bool, String> {
-        let listed = self.unsigned(None).await?;
-        if map::public(listed.status.as_u16(), &listed.body)? {
-            return Ok(true);
+    /// Whether a stranger may list the bucket, or read an object of it, a right of its own; and what its storage says of
+    /// its rules.
+    async fn tried(&self, object: Option<&Object>) -> Tried {
+        let read = async {
+            let key = &object?.key;
+            let answer = self.unsigned(Some(key)).await;
+            Some((key.clone(), answer.and_then(|reply| map::public(reply.status.as_u16(), &reply.body))))
+        };
+        let (listed, read, policy, grants, block) = tokio::join!(
+            self.unsigned(None),
+            read,
+            self.signed(&[("policyStatus", "")]),
+            self.signed(&[("acl", "")]),
+            self.signed(&[("publicAccessBlock", "")]),
+        );
+        Tried {
+            listed: listed.and_then(|reply| map::public(reply.status.as_u16(), &reply.body)),
+            read,
+            policy: policy.and_then(|reply| openness::policy(reply.status.as_u16(), &reply.body)),
+            grants: grants.and_then(|reply| openness::grants(reply.status.as_u16(), &reply.body)),
+            block: block.and_then(|reply| openness::block(reply.status.as_u16(), &reply.body)),
         }
-        let object = object.ok_or("it is empty: whether its objects can be read was not tried")?;
-        let read = self.unsigned(Some(&object.key)).await?;
-        map::public(read.status.as_u16(), &read.body)
     }
 
+    /// A question about the bucket.
     async fn signed(&self, query: &[(&str, &str)]) -> Result<Reply, String> {
+        self.sign(self.bucket()?.base_url().clone(), query).await
+    }
+
+    /// An object's content.
+    async fn object(&self, key: &str) -> Result<Reply, String> {
+        let url = self.bucket()?.object_url(key).map_err(|e| format!("{key:?} is in no URL: {e}"))?;
+        self.sign(url, &[]).await
+    }
+
+    async fn sign(&self, url: reqwest::Url, query: &[(&str, &str)]) -> Result<Reply, String> {
         let (id, secret) = self.storage.login.as_ref().map_err(Clone::clone)?;
-        let url = self.bucket()?.base_url().clone();
         let at = jiff::Timestamp::from_millisecond(i64::try_from(now().0).unwrap_or(i64::MAX));
         let at = at.map_err(|e| format!("this machine's clock is wrong: {e}"))?;
         let mut query = query.to_vec();

@@ -8,13 +8,6 @@ use serde::Deserialize;
 pub(super) const SETTLED_MS: u64 = 5_000;
 /// An object that is older and not there will not come: S3 promises its replication time control for 15 minutes.
 pub(super) const LOST_MS: u64 = 15 * 60_000;
-/// Parts of a key's path, and its endings, by which backup tools are known: pgBackRest (`backup/`), WAL-G and WAL-E
-/// (`basebackups_005/`), Barman (`base/`), and dumps made by hand.
-const BACKUP_FOLDERS: [&str; 4] = ["backup", "backups", "base", "dumps"];
-const BACKUP_PREFIX: &str = "basebackups";
-const BACKUP_ENDINGS: [&str; 7] =
-    [".dump", ".sql", ".sql.gz", ".sql.zst", ".bak", ".backup", "backup.manifest"];
-
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -96,20 +89,6 @@ pub(super) fn newest(objects: &[Object], now: Timestamp) -> Option<&Object> {
     objects.iter().max_by_key(|o| (o.age_ms(now) >= SETTLED_MS, o.last_modified))
 }
 
-/// How old the newest object that looks like a backup is, in seconds; none if none does.
-pub(super) fn newest_backup_age_s(objects: &[Object], now: Timestamp) -> Option<u64> {
-    let backups = objects.iter().filter(|object| is_backup(&object.key) && object.size > 0);
-    backups.map(|object| object.age_ms(now) / 1000).min()
-}
-
-fn is_backup(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    let mut folders = lower.split('/').collect::<Vec<_>>();
-    folders.pop();
-    folders.iter().any(|f| BACKUP_FOLDERS.contains(f) || f.starts_with(BACKUP_PREFIX))
-        || BACKUP_ENDINGS.iter().any(|ending| lower.ends_with(ending))
-}
-
 /// What became of an object in the other bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -146,11 +125,11 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
 }
 
 /// The error's code, if the body is an error.
-fn code(body: &[u8]) -> Option<String> {
+pub(super) fn code(body: &[u8]) -> Option<String> {
     parse::<Refusal>(body).ok().map(|refusal| refusal.code)
 }
 
-fn refusal(status: u16, body: &[u8]) -> String {
+pub(super) fn refusal(status: u16, body: &[u8]) -> String {
     match code(body) {
         Some(code) => format!("it answers {status} {code}"),
         None => format!("it answers {status}"),
@@ -239,20 +218,5 @@ mod tests {
             assert!(matches!(arrival(&fresh, there, NOW), Arrival::Unknown(_)));
             assert_eq!(arrival(&object("k", LOST_MS), there, NOW), Arrival::Lost);
         }
-    }
-
-    #[test]
-    fn backups_are_known_by_the_names_that_their_tools_give() {
-        for key in
-            ["pg/backup/main/20260901-F/backup.manifest", "x/basebackups_005/base_1/f", "nightly.sql.gz"]
-        {
-            assert!(is_backup(key), "{key}");
-        }
-        for key in ["kept", "backup", "pictures/backup.png", "terraform.tfstate"] {
-            assert!(!is_backup(key), "{key}");
-        }
-        let objects = [object("a.dump", 90_000), object("b.dump", 7_999), object("c.png", 1)];
-        assert_eq!(newest_backup_age_s(&objects, NOW), Some(7));
-        assert_eq!(newest_backup_age_s(&objects[2..], NOW), None);
     }
 }
