@@ -105,6 +105,20 @@ impl Looking {
         }
     }
 
+    /// Waits until the document matches: on busy cores a part may not answer in the survey's time, and is unknown then.
+    #[track_caller]
+    pub fn matches(&self, file: &str) {
+        let begun = Instant::now();
+        loop {
+            let said = self.bascule(&["document", "--check", file]);
+            if said.code == Some(0) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}{}", said.out, said.err);
+            std::thread::sleep(AGAIN);
+        }
+    }
+
     /// The first part of a region whose name has this in it.
     pub fn part(&self, region: &str, what: &str) -> String {
         let status = self.lab.status();
