@@ -22,7 +22,7 @@ use crate::cmd::{print, print_json};
 use crate::exit;
 use crate::papers::Papers;
 
-/// How many answers of one check are printed; the others are counted.
+/// How many answers of one check, and notes of one kind, are printed; the others are counted.
 const MAX_ANSWERS: usize = 5;
 
 /// Shown at the end of the command's own `--help`.
@@ -287,22 +287,27 @@ impl Report {
         if groups.is_empty() {
             return String::new();
         }
+        // Of what is only worth knowing one kind after the other is read more easily, and a few of a kind tell it.
+        let few = severity == Severity::Note;
+        if few {
+            let first = |code| groups.iter().position(|(_, one, _)| one.code == code);
+            let order: Vec<_> = groups.iter().map(|(_, one, _)| first(one.code)).collect();
+            let mut sorted: Vec<_> = order.into_iter().zip(groups).collect();
+            sorted.sort_by_key(|(at, _)| *at);
+            groups = sorted.into_iter().map(|(_, group)| group).collect();
+        }
         let mut text = format!("\n{heading}:\n");
-        for (file, finding, lines) in groups {
-            let place = match finding.line {
-                0 => file.to_owned(),
-                line => format!("{file}:{line}"),
-            };
-            let more = match &lines[1..] {
-                [] => String::new(),
-                [line] => format!(" (also on line {line})"),
-                more => format!(" (also on lines {})", ranges(more)),
-            };
-            let code = finding.code.as_str();
-            text += &plain(&format!("{place}: {code} {word}: {}{more}", finding.message));
-            text.push('\n');
-            if finding.remedy != "nothing" {
-                text += &format!("    do: {}\n", plain(&finding.remedy));
+        for alike in groups.chunk_by(|a, b| a.1.code == b.1.code && a.1.remedy == b.1.remedy) {
+            let shown = if few { alike.len().min(MAX_ANSWERS) } else { alike.len() };
+            for (file, finding, lines) in &alike[..shown] {
+                text += &line_of(file, finding, lines, word);
+            }
+            if alike.len() > shown {
+                text += &format!("    and {} more, which --json lists\n", alike.len() - shown);
+            }
+            let remedy = &alike[0].1.remedy;
+            if remedy != "nothing" {
+                text += &format!("    do: {}\n", plain(remedy));
             }
         }
         text
@@ -363,6 +368,23 @@ impl Report {
     }
 }
 
+/// A finding and the lines on which it stands.
+fn line_of(file: &str, finding: &Finding, lines: &[usize], word: &str) -> String {
+    let place = match finding.line {
+        0 => file.to_owned(),
+        line => format!("{file}:{line}"),
+    };
+    let more = match &lines[1..] {
+        [] => String::new(),
+        [line] => format!(" (also on line {line})"),
+        more => format!(" (also on lines {})", ranges(more)),
+    };
+    let code = finding.code.as_str();
+    let mut text = plain(&format!("{place}: {code} {word}: {}{more}", finding.message));
+    text.push('\n');
+    text
+}
+
 /// Why a check fails, in all its answers.
 fn reasons<'a>(answers: &'a [&Checked]) -> Vec<(&'a str, &'a str)> {
     answers.iter().map(|one| (one.subject.as_str(), one.message.as_str())).collect()
@@ -377,9 +399,18 @@ fn told(evidence: &Evidence) -> String {
         Some((file, line)) => {
             let what = evidence.what.strip_prefix(&format!("line {line}: ")).unwrap_or(&evidence.what);
             let place = if line == 0 { file.to_owned() } else { format!("{file}:{line}") };
-            format!("      {}: {}\n", plain(&place), plain(what))
+            format!("      {}: {}\n", plain(&place), plain(&shortened(what)))
         }
         None => format!("      {}\n", plain(&evidence.what)),
+    }
+}
+
+/// The beginning of a step: some are whole paragraphs.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 160;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -92,7 +92,8 @@ impl Blocks<'_> {
             self.underlined(level);
         } else if let Some((done, item)) = item(text) {
             self.end_text();
-            let text = plain(item);
+            // "- ### text": a heading within an item is its text.
+            let text = plain(item.trim_start_matches('#').trim_end_matches('#'));
             self.out.push(Block::Item { line: line.number, text, done });
         } else if let Some((heading, rest)) = bare(text).filter(|_| self.begins_paragraph()) {
             let (heading, rest) = (plain(heading), plain(rest));

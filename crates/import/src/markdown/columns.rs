@@ -169,7 +169,8 @@ pub(super) fn lay(cells: &[String], columns: &[Column]) -> Laid {
     let margin = if whole { 2 * MARGIN } else { MARGIN };
     let moved = fit(&best) >= fit(&as_written) + margin;
     let laid = if moved { best } else { as_written };
-    let extra = (0..cells.len()).filter(|at| !laid.contains(&Some(*at)) && !cells[*at].is_empty()).collect();
+    let extra =
+        (0..cells.len()).filter(|at| !laid.contains(&Some(*at)) && looks[*at] != Look::Blank).collect();
     Laid { cells: laid, moved, extra }
 }
 
@@ -238,7 +239,8 @@ impl Look {
         } else if starts_as_number(&all) && protection::meaning(cell) == Some(Protection::Deployed) {
             Self::Each
         } else if protection::meaning(cell) == Some(Protection::OneRegionOnly) {
-            Self::Dr
+            // "Multi-AZ VPC" is the name of one.
+            if kind::other(cell).is_some() { Self::Kind } else { Self::Dr }
         } else if all.len() <= 6 && starts_as_number(&all) && matches!(quantity::read(cell), Said::Number(_))
         {
             Self::Number
@@ -356,6 +358,10 @@ mod tests {
         // One cell too many in the middle.
         assert_eq!(laid(&["EC2 instance", "Runs", "the app", "t3.medium", "2", "deployed"])[2], Some(3));
         assert_eq!(laid(&["Widget", "", "", "", ""]), here(&[0, 1, 2, 3, 4]));
+        assert_eq!(
+            laid(&["Multi-AZ VPC", "Network", "2", "1 VPC per region"]),
+            vec![Some(0), Some(1), None, Some(2), Some(3)]
+        );
         // A number in each region is a number, too.
         assert_eq!(laid(&["ALB", "Runs the app", "NA", "One in each region", ""])[3], Some(3));
         // What a bucket is for is no word on how it is protected.

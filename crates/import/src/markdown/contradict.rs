@@ -10,7 +10,7 @@ use bascule_core::document::{Document, DrCell, Row};
 
 use super::kind;
 use super::numbers::{self, shown, steps};
-use super::region::{is_near, region_of};
+use super::region::{Place, is_near, place, region_of};
 use super::sizes::{is_database_class, retired};
 use super::words::{Word, has, has_any, words};
 use crate::finding::{Code, Finding};
@@ -226,10 +226,14 @@ fn zones_elsewhere(document: &Document, findings: &mut Vec<Finding>) {
         row.kind.is_none()
             || matches!(row.dr, DrCell::Said { protection: Some(Protection::StoredElsewhere), .. })
     };
-    let rows = document.assets.iter().filter(|row| !elsewhere(row)).map(|row| (&row.zones, row.line));
-    for (zones, line) in rows.chain(steps(document).map(|step| (&step.zones, step.line))) {
-        let unlisted = zones.iter().filter(|zone| !known.contains(&zone.as_str()));
-        let unlisted: Vec<&str> = unlisted.map(String::as_str).collect();
+    // A row beside a zone that is misspelt, and was said to be, has the right name.
+    let mended = |zone: &str| {
+        known.iter().any(|known| is_near(known, zone) && place(known) == Some(Place::NearRegion))
+    };
+    let rows = document.assets.iter().filter(|row| !elsewhere(row)).map(|row| (&row.zones, row.line, true));
+    for (zones, line, row) in rows.chain(steps(document).map(|step| (&step.zones, step.line, false))) {
+        let unlisted = zones.iter().map(String::as_str).filter(|zone| !known.contains(zone));
+        let unlisted: Vec<&str> = unlisted.filter(|zone| !(row && mended(zone))).collect();
         let Some(first) = unlisted.first() else { continue };
         let is = if unlisted.len() == 1 { "is not one of" } else { "are none of" };
         let message = format!("`{}` {is} the zones ({})", unlisted.join("`, `"), known.join(", "));
@@ -248,6 +252,9 @@ fn not_in_table(document: &Document, findings: &mut Vec<Finding>) {
         return;
     }
     let mut there: HashSet<AssetKind> = document.assets.iter().filter_map(|row| row.kind).collect();
+    // A row whose kind can't be told is most often about machines.
+    let untold = document.assets.iter().any(|row| row.kind.is_none() && kind::other(&row.name).is_none());
+    there.extend(untold.then_some(AssetKind::Compute));
     let backup = |all: &[Word]| has_any(all, &["backup", "snapshot"]);
     let mut backups =
         document.assets.iter().any(|row| backup(&words(&format!("{} {}", row.name, row.purpose))));

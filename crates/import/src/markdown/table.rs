@@ -376,7 +376,12 @@ impl<'z> Table<'z> {
     /// Rows that only say that an asset runs in the region that is lost, and no other row says more of it.
     fn only_home(&mut self) {
         let home = self.zones.first().map(|zone| zone.name.as_str());
-        let named = |row: &Row| (row.kind, without_place(&row.name));
+        // "Cluster1" and "Cluster2" are often the two places of one.
+        let unnumbered = |word: String| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        let named = |row: &Row| {
+            let name: Vec<String> = without_place(&row.name).into_iter().map(unnumbered).collect();
+            (row.kind, name)
+        };
         let mut rows: HashMap<_, usize> = HashMap::new();
         self.rows.iter().for_each(|row| *rows.entry(named(row)).or_default() += 1);
         let alone = self.rows.iter().filter(|row| rows.get(&named(row)) == Some(&1)).filter_map(|row| {

@@ -355,6 +355,13 @@ fn zones(document: &Document, declared: &Declared, entries: &mut Vec<Entry>) {
             entries.push(Entry::not_comparable(None, Some(*line), place, why));
             continue;
         }
+        if let Some(module) = declared.modules.first() {
+            let why =
+                format!("{region} is in the document; where what {} makes is, is unknown", module.address);
+            let place = Some(module.place.clone());
+            entries.push(Entry::not_comparable(None, Some(*line), place, why));
+            continue;
+        }
         let message = format!("{region} is in the document, but nothing in the code is there");
         entries.push(Entry { document_line: Some(*line), ..entry(region, true, message) });
     }
