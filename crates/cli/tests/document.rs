@@ -108,8 +108,8 @@ fn what_was_taken_over_is_read_back_and_what_was_not_is_told_with_its_line() {
     }
     let written = fs::read_to_string(folder.path().join("dr.md")).expect("written");
     for line in [
-        "| Kubernetes cluster Vault cluster on Kubernetes | not said | NA | 0 per region (wanted: 2) | unknown |",
-        "| Queue | not said | not observed | not observed (wanted: 1) | unknown |",
+        "| Kubernetes cluster Vault cluster on Kubernetes | not said | NA | 2 (found: none in north-1, none in south-1) | unknown |",
+        "| Queue | not said | not observed | 1 (found: not observed) | unknown |",
         "- Noted, not observed: The shop closes at noon on Sundays.",
     ] {
         assert!(written.contains(&format!("{line}\n")), "{line}\n{written}");

@@ -97,8 +97,7 @@ pub(super) fn counted(item: &Item) -> String {
     let one = matches!(item.kind, AssetKind::Repository | AssetKind::Dns) && !item.found.is_empty();
     match (item.wanted, item.as_wanted()) {
         _ if one => "1".to_owned(),
-        (None, _) => per_place(item),
-        (Some(wanted), Some(true)) => quantity(wanted),
+        (None, _) | (Some(_), Some(true)) => per_place(item),
         (Some(wanted), Some(false) | None) if item.found.is_empty() => uncounted(wanted),
         (Some(wanted), Some(false) | None) => {
             let in_place =

@@ -57,9 +57,9 @@ fn what_was_taken_over_is_read_back_and_matches() {
         "| Instances app | what EC2 instances is for | t3.medium (wanted: t3.large (burst)) | 3 per region | deployed |",
         "| Database cluster orders | what RDS cluster is for | db.t3.small | 3 per region | replicated |",
         "| Bucket backups | what S3 buckets is for | NA | 1 per region | replicated |",
-        "| Key pair Jump host's key | what Jump host's key is for | NA | 0 per region (wanted: 2) | unknown |",
-        "| Kubernetes cluster | what Kubernetes cluster is for | NA | 0 per region (wanted: 2) | unknown |",
-        "| Vault \\| SQS | what Vault \\| SQS is for | not observed (wanted: c5) | not observed (wanted: 3) | unknown |",
+        "| Key pair Jump host's key | what Jump host's key is for | NA | 2 (found: none in north-1, none in south-1) | unknown |",
+        "| Kubernetes cluster | what Kubernetes cluster is for | NA | 2 (found: none in north-1, none in south-1) | unknown |",
+        "| Vault \\| SQS | what Vault \\| SQS is for | not observed (wanted: c5) | 3 (found: not observed) | unknown |",
         "- Noted, not observed: Orders are kept for ten years \\| by \\*law\\*.",
     ] {
         assert!(first.contains(&format!("\n{line}\n")), "{line}\n{first}");
