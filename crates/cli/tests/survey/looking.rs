@@ -11,6 +11,8 @@ use crate::rig::Lab;
 
 /// For a fault to show or to heal: a replica that is made anew takes 10 s on idle cores.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The lab's own.
+const MANIFEST: &str = bascule_lab::manifest::FILE;
 /// Between two looks: each is sixty questions to the site.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -46,7 +48,7 @@ impl Looking {
     }
 
     pub fn bascule(&self, args: &[&str]) -> Said {
-        self.bascule_on("bascule.toml", args)
+        self.bascule_on(MANIFEST, args)
     }
 
     pub fn bascule_on(&self, manifest: &str, args: &[&str]) -> Said {
@@ -57,12 +59,8 @@ impl Looking {
         Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    fn seen(&self) -> Seen {
-        self.seen_by("bascule.toml")
-    }
-
     /// What the checks of this manifest find.
-    pub fn seen_by(&self, manifest: &str) -> Seen {
+    fn seen_by(&self, manifest: &str) -> Seen {
         let said = self.bascule_on(manifest, &["check", "--json"]);
         let codes = |answer: &str| {
             let checks = said.json()["checks"].as_array().unwrap().clone();
@@ -82,24 +80,34 @@ impl Looking {
     /// Waits until these checks fail, these are unknown, and all others hold.
     #[track_caller]
     pub fn finds(&self, fails: &[&str], unknown: &[&str]) -> Seen {
+        self.finds_by(MANIFEST, fails, unknown)
+    }
+
+    /// The same, by another manifest.
+    #[track_caller]
+    pub fn finds_by(&self, manifest: &str, fails: &[&str], unknown: &[&str]) -> Seen {
         let set = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<BTreeSet<_>>();
         let (fails, unknown) = (set(fails), set(unknown));
         let what = format!("fails {fails:?}, unknown {unknown:?}");
-        self.until(&what, |seen| seen.fails == fails && seen.unknown == unknown)
+        self.until_by(manifest, &what, |seen| seen.fails == fails && seen.unknown == unknown)
     }
 
     #[track_caller]
     pub fn until(&self, what: &str, right: impl Fn(&Seen) -> bool) -> Seen {
+        self.until_by(MANIFEST, what, right)
+    }
+
+    #[track_caller]
+    fn until_by(&self, manifest: &str, what: &str, right: impl Fn(&Seen) -> bool) -> Seen {
         let begun = Instant::now();
         loop {
-            let seen = self.seen();
+            let seen = self.seen_by(manifest);
             if right(&seen) {
                 return seen;
             }
             let (fails, unknown) = (&seen.fails, &seen.unknown);
             if begun.elapsed() > PATIENCE {
-                let text = self.bascule(&["check"]).out;
-                panic!("waited for {what}; but fails {fails:?}, unknown {unknown:?}:\n{text}");
+                panic!("waited for {what}; but fails {fails:?}, unknown {unknown:?}:\n{}", seen.out);
             }
             std::thread::sleep(AGAIN);
         }
@@ -128,7 +136,7 @@ impl Looking {
 
     /// The address of a database node, as the manifest has it.
     fn address(&self, member: &str, port: &str) -> String {
-        let text = std::fs::read_to_string(self.lab.dir.join("bascule.toml")).unwrap();
+        let text = std::fs::read_to_string(self.lab.dir.join(MANIFEST)).unwrap();
         let (_, node) = text.split_once(&format!("name = \"{member}\"\n")).unwrap();
         let (_, address) = node.split_once(&format!("{port} = \"")).unwrap();
         address.split(':').next().unwrap().to_owned()
@@ -181,7 +189,7 @@ impl Looking {
     /// The manifest with a change, in a file beside it.
     #[track_caller]
     pub fn manifest_with(&self, change: impl FnOnce(&str) -> String) -> &'static str {
-        let text = std::fs::read_to_string(self.lab.dir.join("bascule.toml")).unwrap();
+        let text = std::fs::read_to_string(self.lab.dir.join(MANIFEST)).unwrap();
         let changed = change(&text);
         assert_ne!(text, changed);
         std::fs::write(self.lab.dir.join("other.toml"), changed).unwrap();
