@@ -52,9 +52,10 @@ enum Command {
         /// Start no instance of the application
         #[arg(long)]
         without_app: bool,
-        /// Who decides on a move; with keepers, commits wait for their permit
-        #[arg(long, default_value = "manual")]
-        mode: LabMode,
+        /// Who decides on a move: a person (`manual`, without keepers; `observe`, with keepers that hold the gates and
+        /// confirm commits) or the keepers (`automatic`) [default: observe; with --minimal: manual]
+        #[arg(long)]
+        mode: Option<LabMode>,
         /// Only what a move needs: no object storage, backups, monitoring, repository and key pairs
         #[arg(long)]
         minimal: bool,
@@ -183,6 +184,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Up { which, venv, without_app, mode, minimal } => {
             let (with_app, whole) = (!without_app, !minimal);
+            let mode = mode.unwrap_or(if whole { LabMode::Observe } else { LabMode::Manual });
             let options = UpOptions { dir: which.dir(), name: which.name, venv, with_app, mode, whole };
             let plan = client::up(&options, show_progress)?;
             found(&plan)?;
@@ -223,12 +225,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn found(plan: &LabPlan) -> anyhow::Result<()> {
     let path = plan.dir.join(bascule_lab::manifest::FILE);
     let own = std::env::current_exe().context("find this program")?;
-    // A guarded lab was founded while it started, since its gates wait for that.
-    let command = if plan.mode == LabMode::Manual { "found" } else { "guard" };
-    // A process of its own: it enters the lab's network, and this one stays outside.
-    let output = std::process::Command::new(&own).arg("--manifest").arg(&path).arg(command).output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "`bascule {command}`: {}", said.trim());
+    let commands: &[&str] = match plan.mode {
+        LabMode::Manual => &["found"],
+        // A guarded lab was founded while it started, since its gates wait for that. The second region did not follow yet,
+        // and its gate passes nothing on until somebody says so: the keepers, or where they only watch, this.
+        LabMode::Observe => &["guard", "open"],
+        LabMode::Automatic => &["guard"],
+    };
+    for command in commands {
+        // A process of its own: it enters the lab's network, and this one stays outside.
+        let output = std::process::Command::new(&own).arg("--manifest").arg(&path).arg(command).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "`bascule {command}`: {}", said.trim());
+    }
     Ok(())
 }
 

@@ -169,7 +169,7 @@ fn a_lost_region_returns_with_all_it_had_and_all_it_missed(lab: &Lab, lost: usiz
 
 #[test]
 fn a_whole_lab_has_every_asset_of_the_document() {
-    let lab = Lab::up_with("whole", &[]);
+    let lab = Lab::up_with("whole", &["--mode", "manual"]);
     let parts = lab.status()["parts"].as_array().unwrap().len();
     assert_eq!(
         parts,

@@ -44,7 +44,7 @@ impl Said {
 
 impl Looking {
     pub fn at(name: &str) -> Self {
-        Self { lab: Lab::up_with(name, &["--mode", "automatic"]) }
+        Self { lab: Lab::up_with(name, &[]) }
     }
 
     pub fn bascule(&self, args: &[&str]) -> Said {

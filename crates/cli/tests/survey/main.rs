@@ -1,4 +1,4 @@
-//! `bascule check` and `bascule inventory` of a running site: every check holds on a lab as it comes up, and what is
+//! `bascule check` and `bascule inventory` of a running site: every check holds on a lab as it comes up by default, and what is
 //! broken is what is told.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
@@ -26,6 +26,8 @@ fn each_thing_that_is_broken_fails_its_own_check_and_no_other() {
     broken_parts(&site);
     broken_settings(&site);
     a_standby_that_follows_nobody(&site);
+    commits_that_wait_for_no_keeper(&site);
+    a_standby_that_follows_a_name(&site);
     broken_names(&site);
     a_secret_that_differs(&site);
     broken_buckets(&site);
@@ -130,6 +132,34 @@ fn a_standby_that_replays_late(site: &Looking) {
     site.patroni(WEST, r#"{"standby_cluster": {"recovery_min_apply_delay": "1h"}}"#);
     site.finds(&["BSC-C021"], &[]);
     site.patroni(WEST, r#"{"standby_cluster": {"recovery_min_apply_delay": null}}"#);
+    site.finds(&[], &[]);
+}
+
+fn commits_that_wait_for_no_keeper(site: &Looking) {
+    assert_eq!(site.bascule(&["guard", "--off"]).code, Some(0));
+    let said = site.finds(&["BSC-C002"], &[]);
+    assert!(said.out.contains("commits wait for no keeper"), "{}", said.out);
+    assert_eq!(site.bascule(&["guard"]).code, Some(0));
+    site.finds(&[], &[]);
+
+    let primary = site.lab.with_role(EAST, "leader").unwrap();
+    site.superuser(EAST, &primary, "ALTER ROLE events SET synchronous_commit = 'local'");
+    let said = site.finds(&["BSC-C024"], &[]);
+    assert!(said.out.contains("role events: synchronous_commit=local"), "it says whose: {}", said.out);
+    site.superuser(EAST, &primary, "ALTER ROLE events RESET synchronous_commit");
+    site.finds(&[], &[]);
+}
+
+/// A name proves nothing; that the other region's leader sends its log does.
+fn a_standby_that_follows_a_name(site: &Looking) {
+    site.patroni(WEST, r#"{"standby_cluster": {"host": "lb.us-east-2"}}"#);
+    let by_name = |seen: &looking::Seen| {
+        let sent =
+            site.bascule(&["check", "--only", "BSC-C018", "--json"]).out.contains("pg_stat_replication");
+        seen.fails.is_empty() && seen.unknown.is_empty() && sent
+    };
+    site.until("it follows by name", by_name);
+    site.patroni(WEST, r#"{"standby_cluster": {"host": "10.77.1.20"}}"#);
     site.finds(&[], &[]);
 }
 
