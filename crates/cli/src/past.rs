@@ -51,7 +51,8 @@ impl Past {
         to: &RegionName,
     ) -> Result<Plan, String> {
         let measured_pauses_ms = self.of_kind(kind).filter_map(|r| r.hold_us).map(|us| us / 1000).collect();
-        let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms };
+        let request =
+            Request { kind, to: to.clone(), accept_loss_ms: None, accept_unsaved: false, measured_pauses_ms };
         let assessment = planner::plan(manifest, seen, &request);
         assessment.plan.ok_or_else(|| {
             let why: Vec<_> = assessment

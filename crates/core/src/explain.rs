@@ -153,6 +153,7 @@ fn assess(known: &Known<'_>, tenure: &Tenure, standby: &RegionName) -> Assessmen
         kind: Kind::Failover,
         to: standby.clone(),
         accept_loss_ms: None,
+        accept_unsaved: false,
         measured_pauses_ms: Vec::new(),
     };
     planner::plan(known.manifest, &supposed, &request)
@@ -252,7 +253,7 @@ fn of(refusal: &Refusal) -> Readiness {
         Refusal::NotSettled => Readiness::NotSettled,
         Refusal::TooFewVantages { .. } => Readiness::Unobserved,
         Refusal::Blocked(finding) if finding.code == Code::LossOverObjective => Readiness::TargetOverLagLimit,
-        Refusal::Blocked(_) | Refusal::StillWrites { .. } => Readiness::Blocked,
+        Refusal::Blocked(_) | Refusal::StillWrites { .. } | Refusal::Unguarded { .. } => Readiness::Blocked,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
 use bascule_core::observation::{ClusterRole, DatabaseObservation, Observed};
+use bascule_core::permit;
 use bascule_core::ports::Database as _;
 use bascule_core::time::Timestamp;
 use bascule_providers::patroni::Settings;
@@ -90,6 +91,7 @@ pub(crate) fn facts(
         slots_wanted: slots_wanted(looked),
         reached_by,
         way_back: way_back(looked, leader.ok()),
+        commits_wait_for: commits_wait_for(members, &told),
     }
 }
 
@@ -238,6 +240,16 @@ fn slots_wanted(looked: &Looked) -> Fact<BTreeSet<String>> {
     }
 }
 
+/// Known if each member said, or if one said what is no permit.
+fn commits_wait_for(members: &[Answered], told: &[(&Answered, &question::Member)]) -> Fact<BTreeSet<String>> {
+    let all: BTreeSet<String> = told.iter().map(|(_, said)| said.commits_wait_for.clone()).collect();
+    let wrong = all.iter().any(|one| !permit::is_required_by(one));
+    if wrong || (told.len() == members.len() && !all.is_empty()) {
+        return Fact::seen(all, now(), at(format!("synchronous_standby_names at {}", addresses(told))));
+    }
+    nobody(members, |m| m.told.as_ref().err())
+}
+
 fn way_back(looked: &Looked, leader: Option<&Answered>) -> Fact<WayBack> {
     let (asked, settings) = match &looked.settings {
         Ok(known) => known,
@@ -358,7 +370,7 @@ mod tests {
             rewinds: true,
             uses_slots: true,
             permanent_slots: BTreeSet::from(["backup".to_owned()]),
-            follows: None,
+            ..Settings::default()
         };
         change(&mut settings);
         settings
@@ -401,6 +413,7 @@ mod tests {
             sessions: 1,
             sessions_max: 100,
             memory: "32MB".to_owned(),
+            commits_wait_for: String::new(),
         }
     }
 

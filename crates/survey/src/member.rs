@@ -175,6 +175,7 @@ mod tests {
             sessions: 1,
             sessions_max: 100,
             memory: "32MB".to_owned(),
+            commits_wait_for: String::new(),
         }
     }
 

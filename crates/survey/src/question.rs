@@ -64,7 +64,11 @@ pub(crate) fn member_sql() -> String {
             'rewindable', current_setting('wal_log_hints') = 'on' OR current_setting('data_checksums') = 'on',
             'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
             'sessions_max', current_setting('max_connections')::int,
-            'memory', current_setting('shared_buffers'))",
+            'memory', current_setting('shared_buffers'),
+            'commits_wait_for', (SELECT CASE WHEN reset_val IN ('off', 'local')
+                THEN 'nobody (synchronous_commit = ' || reset_val || ')'
+                ELSE current_setting('synchronous_standby_names') END
+                FROM pg_settings WHERE name = 'synchronous_commit'))",
         names.join(", ")
     )
 }
@@ -81,6 +85,8 @@ pub(crate) struct Member {
     pub sessions: u64,
     pub sessions_max: u64,
     pub memory: String,
+    /// Whose confirmation a commit waits for.
+    pub commits_wait_for: String,
 }
 
 /// The clock, in milliseconds since the epoch.

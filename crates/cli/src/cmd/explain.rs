@@ -85,10 +85,14 @@ fn explained(
 ) -> Result<Explanation, String> {
     let counts: BTreeMap<&Place, u64> = before.reports.iter().map(|(p, r)| (p, r.count)).collect();
     let active = observation.tenure.seen().map(|tenure| &tenure.active);
-    let says = |(place, report): &(Place, Report)| Vantage {
-        place: place.clone(),
-        fresh: counts.get(place).is_none_or(|count| *count != report.count),
-        writes: active.and_then(|active| report.regions.get(active)).map(|seen| seen.writes.clone()),
+    let says = |(place, report): &(Place, Report)| {
+        let seen = active.and_then(|active| report.regions.get(active));
+        Vantage {
+            place: place.clone(),
+            fresh: counts.get(place).is_none_or(|count| *count != report.count),
+            writes: seen.map(|seen| seen.writes.clone()),
+            permit: seen.and_then(|seen| seen.permit.clone()),
+        }
     };
     let why = pause.as_ref().err().map(ToString::to_string).unwrap_or_default();
     explain::explain(&Known {

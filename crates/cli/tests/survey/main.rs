@@ -66,7 +66,7 @@ fn broken_parts(site: &Looking) {
     let replica = site.lab.with_role(WEST, "replica").unwrap();
     site.lab.does(&["break", "node-loss", &replica]);
     // what all members are to have alike nobody can say of a dead one
-    let silent = ["BSC-C024", "BSC-C025", "BSC-C036", "BSC-C037", "BSC-C047", "BSC-C050"];
+    let silent = ["BSC-C024", "BSC-C025", "BSC-C036", "BSC-C037", "BSC-C047", "BSC-C050", "BSC-C051"];
     site.finds(&["BSC-C012"], &silent);
     site.lab.does(&["heal"]);
     site.finds(&[], &[]);
@@ -96,6 +96,8 @@ fn broken_settings(site: &Looking) {
     site.patroni(EAST, r#"{"pause": null}"#);
     site.finds(&[], &[]);
 
+    the_permit_is_set_away(site);
+
     site.patroni(EAST, r#"{"slots": {"for_somebody": {"type": "physical"}}}"#);
     site.finds(&[], &[]);
     site.patroni(EAST, r#"{"pause": true, "slots": {"for_nobody": {"type": "nonsense"}}}"#);
@@ -111,6 +113,35 @@ fn broken_settings(site: &Looking) {
     assert!(said.out.contains("us-west-1: wal_keep_size = "), "it names what differs: {}", said.out);
     site.superuser(WEST, &leader, "ALTER SYSTEM RESET wal_keep_size");
     site.superuser(WEST, &leader, "SELECT pg_reload_conf()");
+    site.finds(&[], &[]);
+}
+
+/// By whoever may configure Patroni, in the region that runs and in the one that would take over.
+fn the_permit_is_set_away(site: &Looking) {
+    let names = |names: &str| {
+        format!(r#"{{"postgresql": {{"parameters": {{"synchronous_standby_names": {names}}}}}}}"#)
+    };
+    let ready = || site.bascule(&["explain", "--json"]).code == Some(0);
+    for (region, instead) in [(EAST, "null"), (WEST, r#""us-west-1-db2""#)] {
+        // It moves by itself only if it would be guarded when it wakes.
+        assert!(rig::eventually(ready), "{:?}", site.bascule(&["explain"]));
+        site.patroni(region, &names(instead));
+        site.finds(&["BSC-C051"], &[]);
+        if region == EAST {
+            let unguarded = || site.bascule(&["explain"]).out.contains("BSC-D007 its commits may need no");
+            assert!(rig::eventually(unguarded), "{:?}", site.bascule(&["explain"]));
+        }
+        site.bascule(&["guard"]);
+        site.finds(&[], &[]);
+    }
+    // The manager owns the setting then, and takes it away.
+    site.patroni(EAST, r#"{"synchronous_mode": true}"#);
+    site.finds(&["BSC-C051"], &[]);
+    let said = site.bascule(&["guard"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("shows synchronous_standby_names = '"), "{said:?}");
+    site.patroni(EAST, r#"{"synchronous_mode": null}"#);
+    assert_eq!(site.bascule(&["guard"]).code, Some(0));
     site.finds(&[], &[]);
 }
 

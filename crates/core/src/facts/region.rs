@@ -156,6 +156,9 @@ pub struct Database {
     pub reached_by: Fact<String>,
     /// How it comes back after the other region was promoted.
     pub way_back: Fact<WayBack>,
+    /// Whose confirmation commits wait for, as its members are set up, each value once: `synchronous_standby_names`, or
+    /// `nobody (…)` where they wait for none whatever that says.
+    pub commits_wait_for: Fact<BTreeSet<String>>,
 }
 
 /// A member of a database cluster.

@@ -66,6 +66,7 @@ pub fn breaks(code: Code) -> Change {
         Code::VotersApart => |f| at(&mut f.control.voters)[2].place = seen(Place::Region(region(HOME))),
         Code::KeeperVersions => |f| at(&mut f.control.keepers)[0].version = text("0.9.0"),
         Code::ClockSkew => |f| f.away.clock_skew_ms = seen(-501),
+        Code::PermitInForce => |f| orders(&mut f.away).commits_wait_for = seen(set(&["south-1-db2"])),
     }
 }
 
@@ -122,6 +123,7 @@ pub fn hides(code: Code) -> Change {
         Code::VotersApart => |f| at(&mut f.control.voters)[2].place = unseen(),
         Code::KeeperVersions => |f| at(&mut f.control.keepers)[0].version = unseen(),
         Code::ClockSkew => |f| f.away.clock_skew_ms = unseen(),
+        Code::PermitInForce => |f| orders(&mut f.away).commits_wait_for = unseen(),
     }
 }
 

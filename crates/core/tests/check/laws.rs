@@ -216,6 +216,23 @@ fn a_bucket_that_holds_no_backup_is_not_asked_for_its_age_unless_none_does() {
 }
 
 #[test]
+fn commits_of_a_site_that_a_person_moves_need_no_permit() {
+    let mut facts = sound();
+    orders(&mut facts.home).commits_wait_for = seen(site::set(&[""]));
+    assert_eq!(with(Answer::Fails, &check(&facts)), BTreeSet::from([Code::PermitInForce]));
+    let mut manual = facts.clone();
+    manual.control.keepers = seen(Vec::new());
+    assert_eq!(by_code(&check(&manual))[&Code::PermitInForce], Answer::Holds, "nobody would confirm");
+    orders(&mut facts.home).commits_wait_for = seen(site::set(&["ANY 1 (bascule_a, bascule_b)"]));
+    facts.control.keepers = unseen();
+    assert_eq!(
+        by_code(&check(&facts))[&Code::PermitInForce],
+        Answer::Unknown,
+        "whether it has keepers is not seen"
+    );
+}
+
+#[test]
 fn code_in_both_regions_outlives_either() {
     let mut facts = sound();
     let both = [site::HOME, site::AWAY].map(|r| bascule_core::facts::Place::Region(region(r))).to_vec();

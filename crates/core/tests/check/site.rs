@@ -88,6 +88,7 @@ pub fn database(name: &str, source: Option<&str>) -> Database {
         slots_wanted: seen(set(&["standby_cluster"])),
         reached_by: text("db.shop.test"),
         way_back: seen(WayBack::Rewound),
+        commits_wait_for: seen(set(&["ANY 1 (bascule_a, bascule_b)"])),
     }
 }
 

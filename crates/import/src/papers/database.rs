@@ -66,6 +66,7 @@ pub(super) fn database(
         slots_wanted: no_slots,
         reached_by: Fact::not_observed("how the application connects is not in the papers", source(place)),
         way_back: Fact::not_observed("papers do not show how it comes back", source(place)),
+        commits_wait_for: reader.running(place),
     }
 }
 

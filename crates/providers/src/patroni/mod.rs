@@ -8,6 +8,8 @@ mod divergence;
 mod log;
 mod look;
 mod map;
+mod permits;
 
 pub use client::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
 pub use look::{Follows, Row, Settings};
+pub use permits::Lacks;

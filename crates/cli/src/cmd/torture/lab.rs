@@ -222,7 +222,7 @@ impl Lab {
 
     /// What the objective allows to be lost, in writes of the load.
     pub fn rpo_writes(&self) -> anyhow::Result<u64> {
-        let site = crate::site::Site::load(Path::new(&self.manifest))?;
+        let site = crate::site::Site::load(Path::new(&self.manifest), None)?;
         Ok(site.manifest.objective.rpo.as_secs() * RATE)
     }
 }
