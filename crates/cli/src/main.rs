@@ -20,6 +20,9 @@ struct Cli {
     /// The site's manifest.
     #[arg(short, long, global = true, env = "BASCULE_MANIFEST", default_value = "bascule.toml")]
     manifest: std::path::PathBuf,
+    /// Where operations leave their reports, and the writes that they set aside; `reports` beside the manifest if not given.
+    #[arg(long, global = true, env = "BASCULE_REPORTS", value_name = "FOLDER")]
+    reports: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: cmd::Command,
 }
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
     } else {
         log.init()
     }
-    match cmd::run(cli.command, &cli.manifest) {
+    match cmd::run(cli.command, &cli.manifest, cli.reports.as_deref()) {
         Ok(code) => code,
         Err(error) => exit::explain(&error),
     }

@@ -89,7 +89,8 @@ impl Past {
         to: &RegionName,
     ) -> Result<Planned, String> {
         let measured_pauses_ms = self.of_kind(kind).filter_map(|r| r.hold_us).map(|us| us / 1000).collect();
-        let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms };
+        let request =
+            Request { kind, to: to.clone(), accept_loss_ms: None, accept_unsaved: false, measured_pauses_ms };
         let assessment = match kind {
             Kind::Failover => planner::plan(manifest, &seen.supposing_lost(manifest.other(to)), &request),
             Kind::Switchover | Kind::Reinstate | Kind::Restore => planner::plan(manifest, seen, &request),

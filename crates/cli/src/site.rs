@@ -18,6 +18,8 @@ pub struct Site {
     pub file: String,
     /// The line of it that says what the site is without; 0 if none does.
     pub without_line: usize,
+    /// Where operations leave their reports.
+    pub reports: PathBuf,
 }
 
 /// A manifest with mistakes, as text with each place underlined.
@@ -37,7 +39,7 @@ const MANIFEST_MAX_BYTES: u64 = 1 << 20;
 
 impl Site {
     /// Read a manifest.
-    pub fn load(path: &Path) -> anyhow::Result<Self> {
+    pub fn load(path: &Path, reports: Option<&Path>) -> anyhow::Result<Self> {
         let bad = |error| crate::exit::Usage(format!("can't read the manifest {}: {error}", path.display()));
         let size = std::fs::metadata(path).map_err(|e| {
             crate::exit::Usage(format!(
@@ -50,9 +52,11 @@ impl Site {
         }
         let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
         let manifest = Manifest::parse(&text).map_err(|errors| underline(path, &errors))?;
-        let folder = path.canonicalize()?.parent().context("a file has a folder")?.to_owned();
+        // By the name it was given: a file of a Kubernetes ConfigMap is a link into a folder that has nothing else.
+        let folder = std::path::absolute(path)?.parent().context("a file has a folder")?.to_owned();
+        let reports = reports.map_or_else(|| Ok(folder.join("reports")), std::path::absolute)?;
         let without_line = Manifest::line_of_without(&text);
-        Ok(Self { manifest, folder, file: path.display().to_string(), without_line })
+        Ok(Self { manifest, folder, file: path.display().to_string(), without_line, reports })
     }
 
     /// A path in the manifest.
@@ -76,11 +80,15 @@ impl Site {
     /// Go on inside the lab's network, if the site lives in a lab and this process is not there yet: a
     /// lab's addresses exist only in its own network namespaces.
     pub fn enter_lab(&self) -> anyhow::Result<()> {
-        let here = self.folder.as_os_str();
-        if self.manifest.lab.is_none() || std::env::var_os(INSIDE_LAB).as_deref() == Some(here) {
+        if self.manifest.lab.is_none() {
             return Ok(());
         }
-        let mut command = bascule_lab::enter_command(&self.folder, "clients")?;
+        // A lab knows its folder by that one's own name.
+        let here = self.folder.canonicalize().context("find the lab's folder")?;
+        if std::env::var_os(INSIDE_LAB).as_deref() == Some(here.as_os_str()) {
+            return Ok(());
+        }
+        let mut command = bascule_lab::enter_command(&here, "clients")?;
         command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(INSIDE_LAB, here);
         let error = std::os::unix::process::CommandExt::exec(&mut command);
         Err(error).context("can't enter the lab's network")

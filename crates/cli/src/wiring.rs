@@ -54,7 +54,7 @@ pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
         clock: Arc::new(SystemClock),
         sight: SharedSight::default(),
         ttl: manifest.automatic.as_ref().map_or(Duration::ZERO, |policy| policy.ttl),
-        reports: site.folder.join("reports"),
+        reports: site.reports.clone(),
     })
 }
 

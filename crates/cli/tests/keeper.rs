@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test stands on must be there")]
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,9 @@ use bascule_core::ports::TenureStore as _;
 use bascule_core::tenure::Event;
 use bascule_core::time::Timestamp;
 use bascule_stores::{EtcdConfig, EtcdStore};
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// The core's golden manifest, of a site without keepers, without its lab.
@@ -120,8 +124,12 @@ impl Site {
     }
 
     fn keeper(&self, region: &str, environment: &[(&str, &str)]) -> Keeper {
+        self.keeper_of(&self.folder.path().join("bascule.toml"), region, environment)
+    }
+
+    fn keeper_of(&self, manifest: &Path, region: &str, environment: &[(&str, &str)]) -> Keeper {
         let at: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-        let manifest = self.folder.path().join("bascule.toml").display().to_string();
+        let manifest = manifest.display().to_string();
         let (name, listen) = (format!("{region}-keeper1"), at.to_string());
         let arguments =
             ["--manifest", &manifest, "keeper", "--region", region, "--name", &name, "--listen", &listen];
@@ -189,6 +197,64 @@ async fn a_gate_closes_in_time_when_the_store_is_silent_and_opens_again() {
     east.until("it opens again", |open, _| open).await;
 }
 
+/// As Kubernetes mounts a ConfigMap: the manifest is a link into a folder that holds nothing else, and nothing beside it can be
+/// written to.
+#[tokio::test]
+async fn a_keeper_starts_from_a_manifest_that_is_a_link_in_a_read_only_folder() {
+    let site = Site::found().await;
+    let (mount, from) = (site.folder.path().join("mount"), site.folder.path());
+    std::fs::create_dir_all(mount.join("..data")).unwrap();
+    std::fs::rename(from.join("bascule.toml"), mount.join("..data/bascule.toml")).unwrap();
+    std::fs::rename(from.join("secrets"), mount.join("secrets")).unwrap();
+    std::os::unix::fs::symlink("..data/bascule.toml", mount.join("bascule.toml")).unwrap();
+    std::fs::set_permissions(&mount, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let reports = from.join("reports").display().to_string();
+    let east = site.keeper_of(&mount.join("bascule.toml"), "us-east-2", &[("BASCULE_REPORTS", &reports)]);
+    east.until("it has found its secrets", |open, _| open).await;
+    std::fs::set_permissions(&mount, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The threads of a process but the one that answers for the gate, held as by a debugger until this is dropped.
+struct Hung(Vec<Pid>);
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|thread| ptrace::detach(*thread, None).unwrap());
+    }
+}
+
+fn hang(process: &Process) -> Hung {
+    let folder = format!("/proc/{}/task", process.0.id());
+    let mut hung = Hung(Vec::new());
+    for task in std::fs::read_dir(folder).unwrap().flatten() {
+        if std::fs::read_to_string(task.path().join("comm")).unwrap().trim() == "gate" {
+            continue;
+        }
+        let thread = Pid::from_raw(task.file_name().to_str().unwrap().parse().unwrap());
+        ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        hung.0.push(thread);
+    }
+    hung
+}
+
+/// Its gate has closed by itself long before; this is what has it started again.
+#[tokio::test]
+async fn a_keeper_whose_loops_hang_says_so_although_its_gate_answers() {
+    let site = Site::found().await;
+    let east = site.keeper("us-east-2", &[]);
+    east.until("its gate opens", |open, _| open).await;
+    assert_eq!(east.page("/healthz").await, "alive\n");
+    let _hung = hang(&east.process);
+    let begun = Instant::now();
+    while east.page("/healthz").await != "hung: it does not renew any more\n" {
+        assert!(begun.elapsed() < PATIENCE * 2, "{}", east.page("/healthz").await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(!east.gate().await.expect("its thread lives").0);
+}
+
 #[tokio::test]
 async fn a_keeper_that_was_frozen_wakes_to_a_closed_gate() {
     let site = Site::found().await;
@@ -208,11 +274,21 @@ async fn a_keeper_tells_its_service_manager_and_people() {
     let path = site.folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut east =
-        site.keeper("us-east-2", &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")]);
-    assert_eq!(told(&socket), "READY=1");
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
+    let mut west = site.keeper("us-west-1", &environment);
+    let first = std::iter::repeat_with(|| told(&socket)).find(|word| word != MORE_TIME);
+    assert_eq!(first.as_deref(), Some("READY=1"), "once it knows that the other region is active");
     assert_eq!((told(&socket), told(&socket)), ("WATCHDOG=1".to_owned(), "WATCHDOG=1".to_owned()));
+    assert_eq!(west.page("/readyz").await, "ready, closed\n");
+    west.process.signal("TERM");
+    let last = std::iter::repeat_with(|| told(&socket)).find(|word| word != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert!(west.process.0.wait().unwrap().success());
+    // Nobody has a primary here: the active region's keeper confirms nothing.
+    let mut east = site.keeper("us-east-2", &environment);
     east.until("its gate opens", |open, _| open).await;
+    assert_eq!(told(&socket), MORE_TIME);
+    assert_eq!(east.page("/readyz").await, "open, and no primary to confirm to was found yet\n");
     let status: serde_json::Value = serde_json::from_str(&east.page("/status").await).unwrap();
     assert_eq!((&status["place"], &status["open"]), (&"us-east-2-keeper1".into(), &1.into()));
     assert_eq!((&status["active"], &status["confirming"]), (&"us-east-2".into(), &false.into()));
@@ -223,10 +299,13 @@ async fn a_keeper_tells_its_service_manager_and_people() {
     );
     assert_eq!(east.page("/healthz").await, "alive\n");
     east.process.signal("TERM");
-    let last = std::iter::repeat_with(|| told(&socket)).find(|word| word != "WATCHDOG=1");
-    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    let last = std::iter::repeat_with(|| told(&socket)).find(|word| word != MORE_TIME);
+    assert_eq!(last.as_deref(), Some("STOPPING=1"), "it never said that it was ready");
     assert!(east.process.0.wait().unwrap().success());
 }
+
+/// What it says while it waits for what it can't do without.
+const MORE_TIME: &str = "EXTEND_TIMEOUT_USEC=30000000";
 
 fn told(socket: &UnixDatagram) -> String {
     let mut word = [0; 64];

@@ -20,13 +20,38 @@ fn units() -> Vec<(String, String)> {
     entries.map(read).collect()
 }
 
-fn resources() -> Vec<Value> {
-    let text = std::fs::read_to_string(packaging().join("kubernetes/keeper.yaml")).unwrap();
+fn resources(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(packaging().join("kubernetes").join(file)).unwrap();
     text.split("\n---\n").map(|one| serde_saphyr::from_str(one).unwrap()).collect()
 }
 
-fn of_kind(kind: &str) -> Vec<Value> {
-    resources().into_iter().filter(|resource| resource["kind"] == kind).collect()
+fn of_kind(file: &str, kind: &str) -> Vec<Value> {
+    resources(file).into_iter().filter(|resource| resource["kind"] == kind).collect()
+}
+
+/// The region's two keepers, and the witness' prober.
+fn keepers() -> Value {
+    of_kind("keeper.yaml", "StatefulSet").remove(0)
+}
+fn witness() -> Value {
+    of_kind("witness.yaml", "Deployment").remove(0)
+}
+
+fn container(of: &Value) -> &Value {
+    &of["spec"]["template"]["spec"]["containers"][0]
+}
+
+/// A variable of a container's, as the program finds it.
+fn environment<'a>(of: &'a Value, name: &str) -> Option<&'a str> {
+    let all = container(of)["env"].as_array().unwrap();
+    all.iter().find(|one| one["name"] == name)?["value"].as_str()
+}
+
+/// Where a container's volumes are, each with whether it can be written to.
+fn mounts(of: &Value) -> Vec<(&str, &str, bool)> {
+    let all = container(of)["volumeMounts"].as_array().unwrap().iter();
+    all.map(|m| (m["name"].as_str().unwrap(), m["mountPath"].as_str().unwrap(), m["readOnly"] != true))
+        .collect()
 }
 
 /// The options are understood: what stops it is that there is no such manifest.
@@ -78,39 +103,77 @@ fn units_are_what_systemd_understands() {
 }
 
 #[test]
-fn a_region_has_two_keepers_on_two_nodes() {
-    let keepers = of_kind("Deployment");
-    let names: Vec<&str> =
-        keepers.iter().map(|keeper| keeper["metadata"]["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["bascule-keeper1", "bascule-keeper2"]);
-    for keeper in &keepers {
-        let pod = &keeper["spec"]["template"];
-        assert_eq!(keeper["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"]);
-        let apart =
-            &pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-        assert_eq!(apart[0]["topologyKey"], "kubernetes.io/hostname");
-        let both = &apart[0]["labelSelector"]["matchLabels"]["app.kubernetes.io/name"];
-        assert_eq!(*both, pod["metadata"]["labels"]["app.kubernetes.io/name"], "it keeps the other one away");
+fn units_keep_reports_where_they_may_write() {
+    for (name, text) in units() {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned);
+        let reports = value("Environment=BASCULE_REPORTS=").unwrap();
+        let state = value("StateDirectory=").unwrap();
+        assert_eq!(reports, format!("/var/lib/{state}"), "{name}: all else is read-only");
+        assert_eq!(value("ProtectSystem=").as_deref(), Some("strict"), "{name}");
+        assert_eq!(value("ReadOnlyPaths=").as_deref(), Some("/etc/bascule"), "{name}");
     }
+}
+
+#[test]
+fn a_region_has_two_keepers_on_two_nodes_that_are_replaced_in_turn() {
+    let keepers = keepers();
+    let (spec, pod) = (&keepers["spec"], &keepers["spec"]["template"]);
+    assert_eq!(of_kind("keeper.yaml", "Deployment").len(), 0, "two would be replaced at once");
+    assert_eq!((&spec["replicas"], &spec["updateStrategy"]["type"]), (&2.into(), &"RollingUpdate".into()));
+    assert_eq!(spec["selector"]["matchLabels"], pod["metadata"]["labels"]);
+    let apart = &pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    assert_eq!(apart[0]["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(
+        apart[0]["labelSelector"]["matchLabels"], pod["metadata"]["labels"],
+        "it keeps the other one away"
+    );
+    let budget = of_kind("keeper.yaml", "PodDisruptionBudget").remove(0);
+    assert_eq!(budget["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"]);
+    assert_eq!(budget["spec"]["minAvailable"], 1);
 }
 
 #[test]
 fn pods_start_the_program_by_options_that_it_has() {
-    for keeper in of_kind("Deployment") {
-        let container = &keeper["spec"]["template"]["spec"]["containers"][0];
+    let name = keepers()["metadata"]["name"].as_str().unwrap().to_owned();
+    for pod in [keepers(), witness()] {
+        let container = container(&pod);
         let arguments = container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap());
-        is_understood(&arguments.collect::<Vec<_>>());
-        for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
-            assert_eq!(container[probe]["httpGet"]["path"], "/healthz", "{probe}");
+        let arguments: Vec<String> =
+            arguments.map(|a| a.replace("$(POD_NAME)", &format!("{name}-0"))).collect();
+        is_understood(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        for (probe, path) in
+            [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz"), ("startupProbe", "/healthz")]
+        {
+            assert_eq!(container[probe]["httpGet"]["path"], path, "{probe}");
         }
     }
 }
 
+/// A rolling update takes the pods away: what was set aside before a rewind is nowhere else.
 #[test]
-fn each_service_leads_to_its_own_keeper() {
-    let (services, keepers) = (of_kind("Service"), of_kind("Deployment"));
-    assert_eq!(services.len(), keepers.len());
-    for (service, keeper) in services.iter().zip(&keepers) {
-        assert_eq!(service["spec"]["selector"], keeper["spec"]["template"]["metadata"]["labels"]);
+fn what_keepers_set_aside_outlives_their_pods() {
+    let keepers = keepers();
+    let reports = environment(&keepers, "BASCULE_REPORTS").unwrap();
+    let mounts = mounts(&keepers);
+    let (volume, ..) = mounts.iter().find(|(_, path, writable)| *path == reports && *writable).unwrap();
+    let claims = keepers["spec"]["volumeClaimTemplates"].as_array().unwrap();
+    assert!(claims.iter().any(|claim| claim["metadata"]["name"] == *volume), "{claims:?}");
+    let read_only = |path: &str| mounts.iter().any(|(_, at, writable)| *at == path && !writable);
+    assert!(read_only("/etc/bascule") && read_only("/etc/bascule/secrets"));
+}
+
+#[test]
+fn each_keeper_has_a_service_that_leads_to_it_alone() {
+    let keepers = keepers();
+    let set = keepers["metadata"]["name"].as_str().unwrap();
+    let services = of_kind("keeper.yaml", "Service");
+    let (heads, own): (Vec<_>, Vec<_>) = services.iter().partition(|one| one["spec"]["clusterIP"] == "None");
+    assert_eq!(heads[0]["metadata"]["name"], keepers["spec"]["serviceName"]);
+    for (number, service) in own.iter().enumerate() {
+        let pod = format!("{set}-{number}");
+        assert_eq!(service["metadata"]["name"], pod);
+        assert_eq!(service["spec"]["selector"]["statefulset.kubernetes.io/pod-name"], pod);
+        assert_eq!(service["spec"]["publishNotReadyAddresses"], true, "a closed gate answers, too");
     }
+    assert_eq!(own.len(), 2);
 }

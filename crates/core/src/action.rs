@@ -148,6 +148,9 @@ pub enum Action {
         region: RegionName,
         /// The region that is active.
         active: RegionName,
+        /// Whether a person has given up what can't be saved.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        accept_unsaved: bool,
     },
 }
 

@@ -7,6 +7,7 @@
 //! The race it handles: both keepers of a region decide the same at the same time. Nothing here prevents
 //! it; the store admits one open operation, and the second keeper waits a renewal longer.
 
+mod guarded;
 mod word;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use crate::id::{OperationId, RegionName};
 use crate::manifest::{Automatic, Impaired, Mode};
 use crate::observation::LastMove;
 use crate::operation::{Course, Operation};
+use crate::permit::Told;
 use crate::plan::Kind;
 use crate::planner::{Assessment, Code, Finding};
 use crate::tenure::challenge::Sight;
@@ -83,6 +85,8 @@ pub struct Vantage {
     pub fresh: bool,
     /// What it says; none if its report leaves the region out.
     pub writes: Option<Writes>,
+    /// What the region's primary told it of the permit; none from a place outside the region.
+    pub permit: Option<Told>,
 }
 
 /// The operation that is open.
@@ -256,6 +260,11 @@ pub enum Refusal {
         /// Who.
         place: String,
     },
+    /// The active region's commits needed no permit, as far as was last told: if it wakes it may acknowledge writes.
+    Unguarded {
+        /// What was told, or that nothing was.
+        why: String,
+    },
     /// The planner forbids it.
     Blocked(Finding),
 }
@@ -313,6 +322,7 @@ fn as_holder(s: &Situation<'_>) -> Decision {
         let Some(failover) = s.failover else { return Decision::Look(Look::Failover) };
         let mut refusals = paused(s);
         refusals.extend(vantages(s));
+        refusals.extend(guarded::unguarded(s));
         refusals.extend(unsettled(s));
         refusals.extend(cooling_down(s));
         refusals.extend(failover.blocks.iter().cloned().map(Refusal::Blocked));
@@ -352,6 +362,7 @@ fn as_challenger(s: &Situation<'_>) -> Decision {
         };
         return or_refuse(refusals, act(open.id.clone()));
     }
+    refusals.extend(guarded::unguarded(s));
     refusals.extend(unsettled(s));
     refusals.extend(cooling_down(s));
     let blocks = s.failover.map(|a| a.blocks.iter()).into_iter().flatten();
@@ -451,6 +462,7 @@ impl Refusal {
             Refusal::NotSettled => "BSC-D004",
             Refusal::TooFewVantages { .. } => "BSC-D005",
             Refusal::StillWrites { .. } => "BSC-D006",
+            Refusal::Unguarded { .. } => "BSC-D007",
             Refusal::Blocked(finding) => Code::as_str(finding.code),
         }
     }

@@ -202,6 +202,7 @@ fn assess(known: &Known<'_>, observation: &Observation, standby: &RegionName) ->
         kind: Kind::Failover,
         to: standby.clone(),
         accept_loss_ms: None,
+        accept_unsaved: false,
         measured_pauses_ms: Vec::new(),
     };
     planner::plan(known.manifest, observation, &request)
@@ -361,7 +362,7 @@ fn of(refusal: &Refusal) -> Readiness {
         Refusal::NotSettled => Readiness::NotSettled,
         Refusal::TooFewVantages { .. } => Readiness::Unobserved,
         Refusal::Blocked(finding) if finding.code == Code::LossOverObjective => Readiness::TargetOverLagLimit,
-        Refusal::Blocked(_) | Refusal::StillWrites { .. } => Readiness::Blocked,
+        Refusal::Blocked(_) | Refusal::StillWrites { .. } | Refusal::Unguarded { .. } => Readiness::Blocked,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod manifest;
 pub mod observation;
 pub mod operation;
+pub mod permit;
 pub mod plan;
 pub mod planner;
 pub mod ports;

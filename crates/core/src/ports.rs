@@ -98,6 +98,8 @@ pub struct Divergence {
     pub rows: u64,
     /// One sentence: what was compared, and what could not be read.
     pub note: String,
+    /// What is known not to be in the file, though the region has it or had it; none if nothing is.
+    pub unsaved: Option<String>,
 }
 
 /// One region's gate.

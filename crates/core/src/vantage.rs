@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MemberName, RegionName};
+use crate::permit::Told;
 use crate::time::{Mono, Timestamp};
 
 /// Who looks.
@@ -73,6 +74,9 @@ pub enum Writes {
 pub struct RegionReport {
     /// Whether it takes writes through its front door.
     pub writes: Writes,
+    /// What its primary told of the permit; none from a place outside it, or of a version that did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<Told>,
 }
 
 /// What one place saw at one time.

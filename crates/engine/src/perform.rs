@@ -11,7 +11,7 @@ use bascule_core::observation::{ClusterRole, GateState};
 use bascule_core::operation::Operation;
 use bascule_core::plan::Step;
 use bascule_core::planner;
-use bascule_core::ports::{PortError, Record, StoreError};
+use bascule_core::ports::{Divergence, PortError, Record, StoreError};
 use bascule_core::position::Position;
 use bascule_core::tenure;
 use tokio::sync::watch;
@@ -265,7 +265,9 @@ async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
                 "its history is on timeline {timeline}, which no other one can be taken for"
             )))
         }
-        Action::SaveDivergence { region, active } => save_divergence(setting, region, active).await,
+        Action::SaveDivergence { region, active, accept_unsaved } => {
+            save_divergence(setting, region, active, *accept_unsaved).await
+        }
     }
 }
 
@@ -565,6 +567,7 @@ async fn save_divergence(
     setting: &Setting,
     region: &RegionName,
     active: &RegionName,
+    accept_unsaved: bool,
 ) -> Result<Evidence, Attempt> {
     let returned = setting.region(region)?;
     let already_follows = returned.database.observe().await;
@@ -583,7 +586,21 @@ async fn save_divergence(
     let folder = setting.world.reports.join(setting.operation.as_str());
     let file = format!("divergence-{region}.jsonl");
     let saved = returned.log.save_divergence(fork, &folder.join(&file)).await?;
+    if !accept_unsaved && let Some(why) = unsaved(&saved, region) {
+        return Err(Attempt::Failed(why));
+    }
     Ok(Evidence { file: saved.file.map(|_| file), ..Evidence::at(fork, saved.note) })
+}
+
+/// Why a region must not be rewound, if a person has not given up what could not be saved of it.
+fn unsaved(saved: &Divergence, region: &RegionName) -> Option<String> {
+    let (what, code) = (saved.unsaved.as_ref()?, planner::Code::Unsaved.as_str());
+    let rest = saved.file.as_ref().map(|file| format!(" ({} rows are in {file})", saved.rows));
+    Some(format!(
+        "{code} not all can be saved of what only {region} has, and a rewind would destroy it: {what}{}; `bascule \
+         reinstate {region} --accept-unsaved` gives it up",
+        rest.unwrap_or_default()
+    ))
 }
 
 /// The word for a gate's undo in the journal is its state; nothing else about it is decided here.
@@ -592,5 +609,28 @@ pub(crate) fn describe(action: &Action) -> String {
         Action::ReleaseWrites { region } => format!("release {region}"),
         Action::SetGate { region, state: GateState::Local, .. } => format!("open {region}"),
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_that_can_not_be_saved_whole_is_not_rewound_unasked() {
+        let saved = |unsaved: Option<&str>| Divergence {
+            file: Some("reports/op/divergence-east.jsonl".to_owned()),
+            rows: 7,
+            note: String::new(),
+            unsaved: unsaved.map(str::to_owned),
+        };
+        let east: RegionName = "east".parse().expect("a name");
+        assert_eq!(unsaved(&saved(None), &east), None);
+        let why = unsaved(&saved(Some("its log is gone")), &east).expect("it stops");
+        for part in
+            ["BSC-P022", "its log is gone", "7 rows are in reports", "reinstate east --accept-unsaved"]
+        {
+            assert!(why.contains(part), "{why}");
+        }
     }
 }

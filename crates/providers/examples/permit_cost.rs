@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bascule_core::permit::Permit;
 use bascule_providers::Secret;
 use bascule_providers::patroni::MemberEndpoint;
 use bascule_providers::permit::{self, Ahead, Hold, PermitConfig, PermitState};
@@ -23,6 +24,8 @@ impl Hold for Open {
     fn is_followed(&self) -> bool {
         true
     }
+
+    fn told(&self, _: Permit) {}
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]

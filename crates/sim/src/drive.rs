@@ -65,7 +65,13 @@ pub enum Command {
 /// Look at the site and draw a plan.
 pub async fn assess(site: &Site, kind: Kind, to: &RegionName, accept_loss_ms: Option<u64>) -> Assessment {
     let observation = observer::observe(&site.world).await;
-    let request = Request { kind, to: to.clone(), accept_loss_ms, measured_pauses_ms: Vec::new() };
+    let request = Request {
+        kind,
+        to: to.clone(),
+        accept_loss_ms,
+        accept_unsaved: false,
+        measured_pauses_ms: Vec::new(),
+    };
     planner::plan(&site.manifest, &observation, &request)
 }
 

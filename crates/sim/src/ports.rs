@@ -288,7 +288,7 @@ impl Log for FakeRegion {
             let rows = numbers.len() as u64;
             s.saved.extend(numbers);
             let file = if rows == 0 { None } else { file };
-            Ok(Divergence { file, rows, note: format!("{rows} rows past {fork}") })
+            Ok(Divergence { file, rows, note: format!("{rows} rows past {fork}"), unsaved: None })
         })
         .await
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use bascule_core::facts::{Commits, Database, Fact, Member, Source, WayBack};
+use bascule_core::facts::{Database, Fact, Member, Source, WayBack};
 use bascule_core::id::{MemberName, RegionName};
 use bascule_core::manifest::{Manifest, Region};
 use bascule_core::observation::{ClusterRole, DatabaseObservation, MemberObservation, Observed};
+use bascule_core::permit;
 use bascule_core::ports::Database as _;
 use bascule_core::time::Timestamp;
 use bascule_providers::patroni::Settings;
@@ -79,10 +80,10 @@ pub(crate) fn facts(
         // told by both regions together
         parameters: Fact::unasked(),
         version: versions(&told, members),
-        commits: match leader {
+        unconfirmed: match leader {
             Ok(leader) => fact(
-                leader.told.as_ref().map(commits).map_err(Clone::clone),
-                self::at(format!("synchronous_standby_names and synchronous_commit at {}", leader.at)),
+                leader.told.clone().map(|said| said.unconfirmed),
+                self::at(format!("synchronous_commit at {}", leader.at)),
             ),
             Err(ref why) => Fact::not_observed(why, cluster(place)),
         },
@@ -97,6 +98,7 @@ pub(crate) fn facts(
         slotless: slotless(looked),
         reached_by,
         way_back: way_back(looked, leader.ok()),
+        commits_wait_for: commits_wait_for(members, &told),
     }
 }
 
@@ -259,13 +261,6 @@ fn versions(told: &[(&Answered, &question::Member)], members: &[Answered]) -> Fa
     nobody(members, |m| m.told.as_ref().err())
 }
 
-/// What `synchronous_standby_names` begin with where commits wait for keepers (`PatroniCluster::require_permits`).
-const PERMITS: &str = "ANY 1 (bascule_";
-
-fn commits(said: &question::Member) -> Commits {
-    Commits { permitted: said.confirmed_by.starts_with(PERMITS), unconfirmed: said.unconfirmed.clone() }
-}
-
 /// A question's name with whom it was asked.
 pub(crate) fn leader_says(question: &str, looked: &Looked) -> String {
     let leader = looked.seen.seen().and_then(|seen| seen.leader.as_ref());
@@ -304,6 +299,16 @@ fn slotless(looked: &Looked) -> Fact<BTreeSet<String>> {
     })
 }
 
+/// Known if each member said, or if one said what is no permit.
+fn commits_wait_for(members: &[Answered], told: &[(&Answered, &question::Member)]) -> Fact<BTreeSet<String>> {
+    let all: BTreeSet<String> = told.iter().map(|(_, said)| said.commits_wait_for.clone()).collect();
+    let wrong = all.iter().any(|one| !permit::is_required_by(one));
+    if wrong || (told.len() == members.len() && !all.is_empty()) {
+        return Fact::seen(all, now(), at(format!("synchronous_standby_names at {}", addresses(told))));
+    }
+    nobody(members, |m| m.told.as_ref().err())
+}
+
 fn way_back(looked: &Looked, leader: Option<&Answered>) -> Fact<WayBack> {
     let (asked, settings) = match &looked.settings {
         Ok(known) => known,
@@ -334,7 +339,7 @@ mod tests {
             rewinds: true,
             uses_slots: true,
             permanent_slots: BTreeSet::from(["backup".to_owned()]),
-            follows: None,
+            ..Settings::default()
         };
         change(&mut settings);
         settings
@@ -374,12 +379,12 @@ mod tests {
             parameters: BTreeMap::new(),
             slots: BTreeSet::new(),
             followers: BTreeSet::new(),
-            confirmed_by: String::new(),
             unconfirmed: BTreeSet::new(),
             rewindable,
             sessions: 1,
             sessions_max: 100,
             memory: "32MB".to_owned(),
+            commits_wait_for: String::new(),
         }
     }
 
@@ -411,14 +416,6 @@ mod tests {
             let told = whose(&manifest, &away, host);
             assert!(matches!(&told, Told::Nobody(why) if why.contains(host)), "{told:?}");
         }
-    }
-
-    #[test]
-    fn commits_wait_for_a_permit_where_keepers_are_asked_for_one() {
-        let permitted =
-            |names: &str| commits(&question::Member { confirmed_by: names.to_owned(), ..said(true) });
-        assert!(permitted("ANY 1 (bascule_a, bascule_b)").permitted);
-        assert!(!permitted("").permitted && !permitted("ANY 1 (east-db2, bascule_a)").permitted);
     }
 
     #[test]

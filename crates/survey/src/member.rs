@@ -186,12 +186,12 @@ mod tests {
             parameters: std::collections::BTreeMap::new(),
             slots: std::collections::BTreeSet::new(),
             followers: std::collections::BTreeSet::new(),
-            confirmed_by: String::new(),
             unconfirmed: std::collections::BTreeSet::new(),
             rewindable: true,
             sessions: 1,
             sessions_max: 100,
             memory: "32MB".to_owned(),
+            commits_wait_for: String::new(),
         }
     }
 

@@ -63,7 +63,6 @@ pub(crate) fn member_sql() -> String {
                 WHERE lower(name) IN ({})),
             'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE NOT temporary),
             'followers', (SELECT coalesce(json_agg(application_name), '[]') FROM pg_stat_replication),
-            'confirmed_by', current_setting('synchronous_standby_names'),
             'unconfirmed', (SELECT coalesce(json_agg(format('%s%s', whose, setting)), '[]') FROM (
                 SELECT 'synchronous_commit=' || reset_val AS setting, '' AS whose FROM pg_settings
                     WHERE name = 'synchronous_commit'
@@ -76,7 +75,11 @@ pub(crate) fn member_sql() -> String {
             'rewindable', current_setting('wal_log_hints') = 'on' OR current_setting('data_checksums') = 'on',
             'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
             'sessions_max', current_setting('max_connections')::int,
-            'memory', current_setting('shared_buffers'))",
+            'memory', current_setting('shared_buffers'),
+            'commits_wait_for', (SELECT CASE WHEN reset_val IN ('off', 'local')
+                THEN 'nobody (synchronous_commit = ' || reset_val || ')'
+                ELSE current_setting('synchronous_standby_names') END
+                FROM pg_settings WHERE name = 'synchronous_commit'))",
         names.join(", ")
     )
 }
@@ -90,8 +93,6 @@ pub(crate) struct Member {
     pub slots: BTreeSet<String>,
     /// The names that who streams from it gives itself.
     pub followers: BTreeSet<String>,
-    /// `synchronous_standby_names`.
-    pub confirmed_by: String,
     /// Settings of `synchronous_commit` under which a commit waits for no standby, the server's and those that a role or
     /// a database has of its own (PostgreSQL 15 manual, section 20.5.1; the enum takes `false`, `no` and `0` for `off`).
     pub unconfirmed: BTreeSet<String>,
@@ -100,6 +101,8 @@ pub(crate) struct Member {
     pub sessions: u64,
     pub sessions_max: u64,
     pub memory: String,
+    /// Whose confirmation a commit waits for.
+    pub commits_wait_for: String,
 }
 
 /// The clock, in milliseconds since the epoch.

@@ -90,10 +90,14 @@ fn explained(
     let said = said.filter_map(|(place, report)| {
         Some(Said { place: place.to_string(), decision: report.decision.clone()? })
     });
-    let says = |(place, report): &(Place, Report)| Vantage {
-        place: place.clone(),
-        fresh: fresh(place, report),
-        writes: active.and_then(|active| report.regions.get(active)).map(|seen| seen.writes.clone()),
+    let says = |(place, report): &(Place, Report)| {
+        let seen = active.and_then(|active| report.regions.get(active));
+        Vantage {
+            place: place.clone(),
+            fresh: fresh(place, report),
+            writes: seen.map(|seen| seen.writes.clone()),
+            permit: seen.and_then(|seen| seen.permit.clone()),
+        }
     };
     let why = pause.as_ref().err().map(ToString::to_string).unwrap_or_default();
     explain::explain(&Known {

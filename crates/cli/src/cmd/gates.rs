@@ -14,10 +14,10 @@ use bascule_core::plan::Kind;
 use bascule_core::ports::PortError;
 use bascule_core::tenure::{Event, Tenure};
 use bascule_engine::world::World;
+use bascule_providers::patroni::Lacks;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
-use crate::cmd::keeper::PERMITS;
 use crate::cmd::{block_on, operate, print};
 use crate::site::Site;
 use crate::{exit, wiring};
@@ -81,7 +81,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// `bascule guard`: from here on no commit is acknowledged without a keeper's permit, in neither region.
 pub fn guard(site: &Site, args: &GuardArgs) -> anyhow::Result<ExitCode> {
     if args.off {
-        return block_on(set_permits(site, None));
+        return block_on(set_permits(site, false));
     }
     if site.manifest.automatic.is_none() {
         let text =
@@ -93,14 +93,14 @@ pub fn guard(site: &Site, args: &GuardArgs) -> anyhow::Result<ExitCode> {
             return Err(exit::Usage("the site has not been founded: `bascule found`".to_owned()).into());
         };
         await_open(site, &tenure.active).await?;
-        set_permits(site, Some(PERMITS)).await
+        set_permits(site, true).await
     })
 }
 
-/// Have commits need one of these permits, or none, in every region that can be reached.
-async fn set_permits(site: &Site, names: Option<[&str; 2]>) -> anyhow::Result<ExitCode> {
+/// Have commits need a permit, or none, in every region that can be reached, and see that they do.
+async fn set_permits(site: &Site, required: bool) -> anyhow::Result<ExitCode> {
     let (need, command) =
-        if names.is_some() { ("need", "bascule guard") } else { ("need not", "bascule guard --off") };
+        if required { ("need", "bascule guard") } else { ("need not", "bascule guard --off") };
     let mut missed = Vec::new();
     for name in site.manifest.regions.keys() {
         let cluster = match wiring::cluster(site, name) {
@@ -111,8 +111,17 @@ async fn set_permits(site: &Site, names: Option<[&str; 2]>) -> anyhow::Result<Ex
                 continue;
             }
         };
-        match cluster.require_permits(names).await {
-            Ok(()) => print(&format!("{name}: commits {need} a keeper's permit\n")),
+        match cluster.require_permits(required).await {
+            Ok(()) => {
+                let (lacking, waited) = cluster.await_permits(required).await;
+                if lacking.is_empty() {
+                    print(&format!("{name}: commits {need} a keeper's permit\n"));
+                    continue;
+                }
+                missed.push(name.as_str());
+                eprintln!("{name}: its cluster manager was told that commits {need} a keeper's permit, but");
+                lacking.iter().for_each(|one| eprintln!("{}", lacks(one, waited)));
+            }
             Err(PortError::Refused(why)) => {
                 missed.push(name.as_str());
                 eprintln!("{name}: nothing was changed: {why}");
@@ -127,6 +136,19 @@ async fn set_permits(site: &Site, names: Option<[&str; 2]>) -> anyhow::Result<Ex
         return Ok(ExitCode::SUCCESS);
     }
     bail!("not done in {}: `{command}` again once it can be reached", missed.join(" and "));
+}
+
+/// What a member shows instead, and what to do.
+fn lacks(one: &Lacks, waited: Duration) -> String {
+    let member = &one.member;
+    match &one.shows {
+        Ok(names) => format!(
+            "  {member} shows synchronous_standby_names = '{names}' after {} ms: its manager may own the setting \
+             (synchronous_mode), or be paused, or the server has it from another file",
+            waited.as_millis()
+        ),
+        Err(why) => format!("  what {member} shows is unknown: {why}"),
+    }
 }
 
 /// Without an open keeper every commit would wait from the next moment on.

@@ -35,7 +35,7 @@ use crate::site::Site;
 pub enum Command {
     /// Show both regions: roles, positions, lag, names, and what is unknown
     Status(status::Args),
-    /// Ask 50 questions that decide whether a move would work, each with its evidence (exit code 0: all hold, 3: one fails, 8: one is unknown)
+    /// Ask 51 questions that decide whether a move would work, each with its evidence (exit code 0: all hold, 3: one fails, 8: one is unknown)
     Check(check::Args),
     /// Every asset: what was found of it, and how it is protected, with the evidence
     Inventory(inventory::Args),
@@ -90,7 +90,12 @@ pub enum Command {
 }
 
 /// Run a command.
-pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(command: Command, manifest: &Path, reports: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let on_site = |run: &dyn Fn(&Site) -> anyhow::Result<ExitCode>| {
+        let site = Site::load(manifest, reports)?;
+        site.enter_lab()?;
+        run(&site)
+    };
     match command {
         Command::Lab(args) => lab::run(args),
         Command::Import(args) => import::run(&args),
@@ -99,34 +104,28 @@ pub fn run(command: Command, manifest: &Path) -> anyhow::Result<ExitCode> {
         Command::Torture(args) => torture::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Check(args) if args.is_of_papers() => check::papers(&args),
-        Command::Inventory(args) => on_site(manifest, |site| inventory::run(site, &args)),
-        Command::Check(args) => on_site(manifest, |site| check::live(site, &args)),
-        Command::Document(args) => on_site(manifest, |site| document::run(site, &args)),
-        Command::Status(args) => on_site(manifest, |site| status::run(site, &args)),
-        Command::Explain(args) => on_site(manifest, |site| explain::run(site, &args)),
-        Command::Release(args) => on_site(manifest, |site| release::run(site, &args)),
-        Command::Pause(args) => on_site(manifest, |site| pause::run(site, &args)),
-        Command::Plan(args) => on_site(manifest, |site| plan::run(site, &args)),
-        Command::Switchover(args) => on_site(manifest, |site| operate::switchover(site, &args)),
-        Command::Failover(args) => on_site(manifest, |site| operate::failover(site, &args)),
-        Command::Reinstate(args) => on_site(manifest, |site| operate::reinstate(site, &args)),
-        Command::Resume(args) => on_site(manifest, |site| operate::resume(site, &args)),
-        Command::Abort(args) => on_site(manifest, |site| operate::abort(site, &args)),
-        Command::Abandon(args) => on_site(manifest, |site| operate::abandon(site, &args)),
-        Command::History(args) => on_site(manifest, |site| history::list(site, &args)),
-        Command::Report(args) => on_site(manifest, |site| history::report(site, &args)),
-        Command::Drill(args) => on_site(manifest, |site| drill::run(site, &args)),
-        Command::Keeper(args) => on_site(manifest, |site| keeper::run(site, &args)),
-        Command::Found(args) => on_site(manifest, |site| gates::found(site, &args)),
-        Command::Guard(args) => on_site(manifest, |site| gates::guard(site, &args)),
-        Command::Open(args) => on_site(manifest, |site| gates::open(site, &args)),
+        Command::Inventory(args) => on_site(&|site| inventory::run(site, &args)),
+        Command::Check(args) => on_site(&|site| check::live(site, &args)),
+        Command::Document(args) => on_site(&|site| document::run(site, &args)),
+        Command::Status(args) => on_site(&|site| status::run(site, &args)),
+        Command::Explain(args) => on_site(&|site| explain::run(site, &args)),
+        Command::Release(args) => on_site(&|site| release::run(site, &args)),
+        Command::Pause(args) => on_site(&|site| pause::run(site, &args)),
+        Command::Plan(args) => on_site(&|site| plan::run(site, &args)),
+        Command::Switchover(args) => on_site(&|site| operate::switchover(site, &args)),
+        Command::Failover(args) => on_site(&|site| operate::failover(site, &args)),
+        Command::Reinstate(args) => on_site(&|site| operate::reinstate(site, &args)),
+        Command::Resume(args) => on_site(&|site| operate::resume(site, &args)),
+        Command::Abort(args) => on_site(&|site| operate::abort(site, &args)),
+        Command::Abandon(args) => on_site(&|site| operate::abandon(site, &args)),
+        Command::History(args) => on_site(&|site| history::list(site, &args)),
+        Command::Report(args) => on_site(&|site| history::report(site, &args)),
+        Command::Drill(args) => on_site(&|site| drill::run(site, &args)),
+        Command::Keeper(args) => on_site(&|site| keeper::run(site, &args)),
+        Command::Found(args) => on_site(&|site| gates::found(site, &args)),
+        Command::Guard(args) => on_site(&|site| gates::guard(site, &args)),
+        Command::Open(args) => on_site(&|site| gates::open(site, &args)),
     }
-}
-
-fn on_site(manifest: &Path, run: impl FnOnce(&Site) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
-    let site = Site::load(manifest)?;
-    site.enter_lab()?;
-    run(&site)
 }
 
 /// For what still runs when a command is done: nothing that is written is left to it.

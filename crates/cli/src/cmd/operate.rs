@@ -61,6 +61,9 @@ pub struct FailoverArgs {
 pub struct ReinstateArgs {
     /// The region that returned
     pub region: RegionName,
+    /// Give up what only it has and can't be saved (its log from then is gone, or it is too much): a rewind destroys it
+    #[arg(long)]
+    pub accept_unsaved: bool,
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -102,7 +105,8 @@ pub fn failover(site: &Site, args: &FailoverArgs) -> anyhow::Result<ExitCode> {
 
 /// `bascule reinstate`.
 pub fn reinstate(site: &Site, args: &ReinstateArgs) -> anyhow::Result<ExitCode> {
-    let request = request(Kind::Reinstate, &args.region, None);
+    let accept_unsaved = args.accept_unsaved;
+    let request = Request { accept_unsaved, ..request(Kind::Reinstate, &args.region, None) };
     block_on(async {
         let world = wiring::world(site)?;
         await_leader(&world, &args.region).await;
@@ -116,6 +120,7 @@ pub fn request(kind: Kind, to: &RegionName, accept: Option<Duration>) -> Request
         kind,
         to: to.clone(),
         accept_loss_ms: accept.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+        accept_unsaved: false,
         measured_pauses_ms: Vec::new(),
     }
 }

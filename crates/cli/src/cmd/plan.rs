@@ -8,7 +8,7 @@ use bascule_core::planner::{self, Assessment, Request};
 use bascule_engine::world::World;
 use clap::{Args as ClapArgs, Subcommand};
 
-use crate::cmd::{block_on, print, print_json};
+use crate::cmd::{block_on, operate, print, print_json};
 use crate::site::Site;
 use crate::{exit, render, wiring};
 
@@ -44,6 +44,9 @@ enum What {
         /// The region that returned
         #[arg(long, alias = "region")]
         to: RegionName,
+        /// Give up what only it has and can't be saved
+        #[arg(long)]
+        accept_unsaved: bool,
     },
 }
 
@@ -67,16 +70,12 @@ pub async fn assess(site: &Site, world: &World, mut request: Request) -> anyhow:
 
 /// Run it.
 pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
-    let (kind, to, accept) = match &args.what {
-        What::Switchover { to } => (Kind::Switchover, to, None),
-        What::Failover { to, accept_data_loss } => (Kind::Failover, to, *accept_data_loss),
-        What::Reinstate { to } => (Kind::Reinstate, to, None),
-    };
-    let request = Request {
-        kind,
-        to: to.clone(),
-        accept_loss_ms: accept.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
-        measured_pauses_ms: Vec::new(),
+    let request = match &args.what {
+        What::Switchover { to } => operate::request(Kind::Switchover, to, None),
+        What::Failover { to, accept_data_loss } => operate::request(Kind::Failover, to, *accept_data_loss),
+        What::Reinstate { to, accept_unsaved } => {
+            Request { accept_unsaved: *accept_unsaved, ..operate::request(Kind::Reinstate, to, None) }
+        }
     };
     block_on(async {
         let world = wiring::world(site)?;

@@ -10,6 +10,7 @@ mod alone;
 mod closes;
 mod database;
 mod drain;
+mod guarded;
 mod interrupts;
 mod kills;
 mod loss;

@@ -26,7 +26,7 @@ fn each_thing_that_is_broken_fails_its_own_check_and_no_other() {
     broken_parts(&site);
     broken_settings(&site);
     a_standby_that_follows_nobody(&site);
-    commits_that_wait_for_no_keeper(&site);
+    commits_that_wait_for_nobody(&site);
     a_standby_that_follows_a_name(&site);
     broken_names(&site);
     a_secret_that_differs(&site);
@@ -71,7 +71,7 @@ fn broken_parts(site: &Looking) {
     let replica = site.lab.with_role(WEST, "replica").unwrap();
     site.lab.does(&["break", "node-loss", &replica]);
     // what all members are to have alike nobody can say of a dead one
-    let silent = ["BSC-C024", "BSC-C025", "BSC-C036", "BSC-C037", "BSC-C047", "BSC-C050"];
+    let silent = ["BSC-C024", "BSC-C025", "BSC-C036", "BSC-C037", "BSC-C047", "BSC-C050", "BSC-C051"];
     site.finds(&["BSC-C012"], &silent);
     site.lab.does(&["heal"]);
     site.finds(&[], &[]);
@@ -100,6 +100,8 @@ fn broken_settings(site: &Looking) {
     site.finds(&["BSC-C019"], &[]);
     site.patroni(EAST, r#"{"pause": null}"#);
     site.finds(&[], &[]);
+
+    the_permit_is_set_away(site);
 
     site.patroni(EAST, r#"{"slots": {"for_somebody": {"type": "physical"}}}"#);
     site.finds(&[], &[]);
@@ -135,13 +137,7 @@ fn a_standby_that_replays_late(site: &Looking) {
     site.finds(&[], &[]);
 }
 
-fn commits_that_wait_for_no_keeper(site: &Looking) {
-    assert_eq!(site.bascule(&["guard", "--off"]).code, Some(0));
-    let said = site.finds(&["BSC-C002"], &[]);
-    assert!(said.out.contains("commits wait for no keeper"), "{}", said.out);
-    assert_eq!(site.bascule(&["guard"]).code, Some(0));
-    site.finds(&[], &[]);
-
+fn commits_that_wait_for_nobody(site: &Looking) {
     let primary = site.lab.with_role(EAST, "leader").unwrap();
     site.superuser(EAST, &primary, "ALTER ROLE events SET synchronous_commit = 'local'");
     let said = site.finds(&["BSC-C024"], &[]);
@@ -150,7 +146,6 @@ fn commits_that_wait_for_no_keeper(site: &Looking) {
     site.finds(&[], &[]);
 }
 
-/// A name proves nothing; that the other region's leader sends its log does.
 fn a_standby_that_follows_a_name(site: &Looking) {
     site.patroni(WEST, r#"{"standby_cluster": {"host": "lb.us-east-2"}}"#);
     let by_name = |seen: &looking::Seen| {
@@ -160,6 +155,36 @@ fn a_standby_that_follows_a_name(site: &Looking) {
     };
     site.until("it follows by name", by_name);
     site.patroni(WEST, r#"{"standby_cluster": {"host": "10.77.1.20"}}"#);
+    site.finds(&[], &[]);
+    site.finds(&[], &[]);
+}
+
+/// By whoever may configure Patroni, in the region that runs and in the one that would take over.
+fn the_permit_is_set_away(site: &Looking) {
+    let names = |names: &str| {
+        format!(r#"{{"postgresql": {{"parameters": {{"synchronous_standby_names": {names}}}}}}}"#)
+    };
+    let ready = || site.bascule(&["explain", "--json"]).code == Some(0);
+    for (region, instead) in [(EAST, "null"), (WEST, r#""us-west-1-db2""#)] {
+        // It moves by itself only if it would be guarded when it wakes.
+        assert!(rig::eventually(ready), "{:?}", site.bascule(&["explain"]));
+        site.patroni(region, &names(instead));
+        site.finds(&["BSC-C051"], &[]);
+        if region == EAST {
+            let unguarded = || site.bascule(&["explain"]).out.contains("BSC-D007 its commits may need no");
+            assert!(rig::eventually(unguarded), "{:?}", site.bascule(&["explain"]));
+        }
+        site.bascule(&["guard"]);
+        site.finds(&[], &[]);
+    }
+    // The manager owns the setting then, and takes it away.
+    site.patroni(EAST, r#"{"synchronous_mode": true}"#);
+    site.finds(&["BSC-C051"], &[]);
+    let said = site.bascule(&["guard"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("shows synchronous_standby_names = '"), "{said:?}");
+    site.patroni(EAST, r#"{"synchronous_mode": null}"#);
+    assert_eq!(site.bascule(&["guard"]).code, Some(0));
     site.finds(&[], &[]);
 }
 

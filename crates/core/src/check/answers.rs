@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::code::Code;
 use crate::asset::AssetKind;
 use crate::facts::told::{self, Told};
-use crate::facts::{Database, Evidence, Fact, Facts, Listing, Region, Source};
+use crate::facts::{Evidence, Fact, Facts, Listing, Region, Source};
 
 /// Evidence kept of one answer: a group of ten with two facts each, and the listing. Past that the count of
 /// what is left out says enough.
@@ -165,20 +165,6 @@ impl Case {
             self.lack(format!("{what}: none is set"));
         }
         value
-    }
-
-    /// The databases of a region; that they were not listed leaves the question open.
-    pub(super) fn need_databases<'a>(
-        &mut self,
-        region: &'a Region,
-    ) -> Option<&'a BTreeMap<String, Database>> {
-        let databases = region.database.value();
-        if databases.is_none() {
-            let evidence = listed(region.name.as_str(), AssetKind::Database, &region.database);
-            self.lack(&*evidence.what);
-            self.note(evidence);
-        }
-        databases
     }
 
     /// Something without which it can't be said to hold.

@@ -312,4 +312,8 @@ codes! {
     ClockSkew = "BSC-C050", Medium, Control,
         "clocks agree",
         "Repair time synchronisation on the hosts that are off.";
+    /// Commits need a keeper's permit.
+    PermitInForce = "BSC-C051", Critical, Control,
+        "commits need a keeper's permit",
+        "Run `bascule guard`; where Patroni's `synchronous_mode` is on, turn that off first.";
 }

@@ -7,6 +7,7 @@ use super::code::Code;
 use crate::asset::AssetKind;
 use crate::facts::told;
 use crate::facts::{Facts, Place};
+use crate::permit;
 
 const REPOSITORY: AssetKind = AssetKind::Repository;
 /// The skew at which lag, a difference of two clocks, is off by half of the smallest RPO that is spoken of, one
@@ -130,6 +131,34 @@ fn keepers(case: &mut Case, facts: &Facts) -> Option<Found> {
     }
     let told = told::list(versions.iter().map(|(version, keeper)| format!("{version} ({keeper})")));
     judge(versions.len() <= 1, format!("versions: {told}"))
+}
+
+/// Of both regions: the standby's setting is what its commits need as soon as it is promoted.
+pub(super) fn permit_in_force(facts: &Facts, answers: &mut Answers) {
+    let code = Code::PermitInForce;
+    if facts.control.keepers.value().is_some_and(Vec::is_empty) {
+        return answers.ask(code, facts.site.as_str(), |case| {
+            case.need("keepers", &facts.control.keepers)?;
+            judge(true, "a person moves it, and no keeper would confirm: no permit is needed")
+        });
+    }
+    answers.each(
+        code,
+        facts,
+        AssetKind::Database,
+        |r| &r.database,
+        |case, _, database| {
+            case.need("keepers", &facts.control.keepers);
+            let wait_for = case.need("commits wait for", &database.commits_wait_for)?;
+            let wrong: Vec<&String> = wait_for.iter().filter(|one| !permit::is_required_by(one)).collect();
+            let words = match wrong.first() {
+                None => format!("commits wait for {}", told::list(wait_for)),
+                Some(one) if one.is_empty() => "commits wait for nobody".to_owned(),
+                Some(one) => format!("commits wait for {one}; wanted is {}", permit::setting()),
+            };
+            judge(wrong.is_empty() && !wait_for.is_empty(), words)
+        },
+    );
 }
 
 pub(super) fn clock_skew(facts: &Facts, answers: &mut Answers) {

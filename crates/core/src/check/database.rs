@@ -164,12 +164,13 @@ fn permits_are_waited_for(case: &mut Case, facts: &Facts, sides: [&Database; 2])
     };
     let mut all_seen = true;
     for (region, database) in facts.regions().into_iter().zip(sides) {
-        let Some(commits) = case.need(&format!("{} commits", region.name), &database.commits) else {
+        let what = format!("{} settings under which a commit waits for nobody", region.name);
+        let Some(unconfirmed) = case.need(&what, &database.unconfirmed) else {
             all_seen = false;
             continue;
         };
-        if !commits.unconfirmed.is_empty() {
-            let settings = told::list(&commits.unconfirmed);
+        if !unconfirmed.is_empty() {
+            let settings = told::list(unconfirmed);
             return judge(
                 false,
                 format!("{}: commits don't wait for a keeper's permit: {settings}", region.name),

@@ -97,5 +97,6 @@ fn ask(code: Code, facts: &Facts, answers: &mut Answers) {
         Code::VotersApart => control::voters_apart(facts, answers),
         Code::KeeperVersions => control::keeper_versions(facts, answers),
         Code::ClockSkew => control::clock_skew(facts, answers),
+        Code::PermitInForce => control::permit_in_force(facts, answers),
     }
 }

@@ -153,22 +153,13 @@ pub(super) fn fenced(facts: &Facts, answers: &mut Answers) {
 }
 
 /// A plan can close a region that answers. One that is cut off from here but runs is stopped only by what holds its
-/// commits from inside.
+/// commits from inside; whether they wait for it is [`Code::PermitInForce`]'s question.
 fn fenced_by_keepers(case: &mut Case, facts: &Facts) -> Option<Found> {
     let Some(fence) = case.need("what stops a region that is cut off", &facts.control.fence)? else {
         let words = "without keepers a region that is cut off but runs goes on taking writes: a plan closes a gate that it \
                      reaches, and nothing here can stop one behind a broken network";
         return judge(false, words);
     };
-    for region in facts.regions() {
-        for (name, database) in case.need_databases(region).into_iter().flatten() {
-            let commits = case.need(&format!("{} {name} commits", region.name), &database.commits);
-            if commits.is_some_and(|commits| !commits.permitted) {
-                let words = "commits wait for no keeper: `bascule guard` was not run, or was taken back";
-                return judge(false, format!("{} {name}: {words}", region.name));
-            }
-        }
-    }
     judge(true, fence)
 }
 

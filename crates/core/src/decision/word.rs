@@ -95,6 +95,9 @@ impl fmt::Display for Refusal {
                 )
             }
             Refusal::StillWrites { place } => write!(f, "{place} can still write through its front door"),
+            Refusal::Unguarded { why } => {
+                write!(f, "its commits may need no keeper's permit, so it might write when it wakes: {why}")
+            }
             Refusal::Blocked(finding) => {
                 write!(f, "{}: {} (to do: {})", finding.subject, finding.message, finding.remedy)
             }

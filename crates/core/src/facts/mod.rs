@@ -15,8 +15,8 @@ pub(crate) mod told;
 pub use evidence::Evidence;
 pub use fact::{Fact, Listing, Source};
 pub use region::{
-    Bucket, Cluster, Commits, Compute, Database, Destination, HealthCheck, Instance, KeyPair, LoadBalancer,
-    Member, Network, Node, Permissions, Quota, Region, Skew, Targets, WayBack,
+    Bucket, Cluster, Compute, Database, Destination, HealthCheck, Instance, KeyPair, LoadBalancer, Member,
+    Network, Node, Permissions, Quota, Region, Skew, Targets, WayBack,
 };
 pub use relation::{Copies, Reach};
 pub use site::{

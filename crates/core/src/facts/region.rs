@@ -158,8 +158,8 @@ pub struct Database {
     pub parameters: Fact<BTreeSet<String>>,
     /// The server's version; several where its members have several.
     pub version: Fact<BTreeSet<String>>,
-    /// Whom commits wait for.
-    pub commits: Fact<Commits>,
+    /// Settings under which a commit waits for nobody, whatever others do.
+    pub unconfirmed: Fact<BTreeSet<String>>,
     /// The replication slots that are there.
     pub slots: Fact<BTreeSet<String>>,
     /// The replication slots that its followers need; empty where the provider keeps none.
@@ -170,6 +170,9 @@ pub struct Database {
     pub reached_by: Fact<String>,
     /// How it comes back after the other region was promoted.
     pub way_back: Fact<WayBack>,
+    /// Whose confirmation commits wait for, as its members are set up, each value once: `synchronous_standby_names`, or
+    /// `nobody (…)` where they wait for none whatever that says.
+    pub commits_wait_for: Fact<BTreeSet<String>>,
 }
 
 /// A member of a database cluster.
@@ -180,16 +183,6 @@ pub struct Member {
     pub name: String,
     /// Whether it leads, or streams on its leader's timeline.
     pub well: Fact<bool>,
-}
-
-/// Whom a database's commits wait for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Commits {
-    /// Whether they wait for a keeper's permit.
-    pub permitted: bool,
-    /// Settings under which a commit waits for nobody, whatever others do.
-    pub unconfirmed: BTreeSet<String>,
 }
 
 /// How a database comes back as a standby after the other region has written.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Commits, ControlPlane, Destination, Drift, Fact, HealthCheck, Instance, Keeper, Member, Node, Paper,
-    Permissions, Place, Quota, Skew, Targets, Voter, WayBack,
+    ControlPlane, Destination, Drift, Fact, HealthCheck, Instance, Keeper, Member, Node, Paper, Permissions,
+    Place, Quota, Skew, Targets, Voter, WayBack,
 };
 use crate::id::RegionName;
 use crate::observation::ClusterRole;
@@ -84,11 +84,6 @@ told_as! {
         ClusterRole::Leaderless => "no leader".to_owned(),
     };
     Skew: v => format!("{} to {}", v.least_ms, v.most_ms);
-    Commits: v => format!(
-        "{}; waiting for nobody: {}",
-        if v.permitted { "with a keeper's permit" } else { "without a keeper's permit" },
-        list(&v.unconfirmed)
-    );
     WayBack: v => match v {
         WayBack::Rewound => "rewound".to_owned(),
         WayBack::Recreated => "created anew".to_owned(),

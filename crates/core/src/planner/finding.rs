@@ -86,4 +86,6 @@ codes! {
     WritesWait = "BSC-P021",
     /// Gates and pools are what the tenure says.
     NothingToRestore = "BSC-P020",
+    /// What a returned region has, and can't be saved, is lost by its reinstatement.
+    Unsaved = "BSC-P022",
 }

@@ -30,6 +30,8 @@ pub struct Request {
     pub to: RegionName,
     /// Loss accepted by name and number, in milliseconds.
     pub accept_loss_ms: Option<u64>,
+    /// Whether what a returned region has, and nobody can save, is given up.
+    pub accept_unsaved: bool,
     /// Write pauses measured in earlier operations of this kind, in milliseconds, newest first.
     pub measured_pauses_ms: Vec<u64>,
 }

@@ -20,6 +20,15 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     check(scene, &active, &returned);
 
     let epoch = scene.tenure.epoch;
+    let accept_unsaved = scene.request.accept_unsaved;
+    if accept_unsaved {
+        scene.warn(
+            Code::Unsaved,
+            &returned,
+            "whatever only this region has, and can't be saved, is given up",
+            "without --accept-unsaved it stops where something can't be saved, and says what",
+        );
+    }
     let mut steps = Steps::default();
     let gate = |state| Action::SetGate { region: returned.clone(), state, epoch };
     let closed = steps.add(
@@ -33,7 +42,7 @@ pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let saved = steps.add(
         Phase::Prepare,
         &format!("save-{returned}"),
-        Action::SaveDivergence { region: returned.clone(), active: active.clone() },
+        Action::SaveDivergence { region: returned.clone(), active: active.clone(), accept_unsaved },
         &[&closed],
         SAVE_BOUND_MS,
         "a rewind destroys the writes that only this region has; people may need to read them",

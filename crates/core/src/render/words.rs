@@ -192,8 +192,9 @@ pub(super) fn action(action: &Action) -> String {
             )
         }
         Action::Renumber { region } => format!("Give the history of {region} a timeline of its own"),
-        Action::SaveDivergence { region, active } => {
-            format!("Save the writes that {region} has and {active} has not")
+        Action::SaveDivergence { region, active, accept_unsaved } => {
+            let rest = if *accept_unsaved { "give up" } else { "stop at" };
+            format!("Save the writes that {region} has and {active} has not; {rest} what can't be saved")
         }
     }
 }

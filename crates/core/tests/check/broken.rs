@@ -68,6 +68,7 @@ pub fn breaks(code: Code) -> Change {
         Code::VotersApart => |f| at(&mut f.control.voters)[2].place = seen(Place::Region(region(HOME))),
         Code::KeeperVersions => |f| at(&mut f.control.keepers)[0].version = text("0.9.0"),
         Code::ClockSkew => |f| f.away.clock_skew = seen(Skew { least_ms: -501, most_ms: -400 }),
+        Code::PermitInForce => |f| orders(&mut f.away).commits_wait_for = seen(set(&["south-1-db2"])),
     }
 }
 
@@ -124,6 +125,7 @@ pub fn hides(code: Code) -> Change {
         Code::VotersApart => |f| at(&mut f.control.voters)[2].place = unseen(),
         Code::KeeperVersions => |f| at(&mut f.control.keepers)[0].version = unseen(),
         Code::ClockSkew => |f| f.away.clock_skew = unseen(),
+        Code::PermitInForce => |f| orders(&mut f.away).commits_wait_for = unseen(),
     }
 }
 

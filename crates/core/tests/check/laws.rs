@@ -134,13 +134,7 @@ fn a_plan_that_the_planner_makes_fences_a_region_that_is_cut_off_with_keepers_on
     let (answer, why, remedy) = fenced(|f| f.control.fence = seen(None));
     assert!(answer == Answer::Fails && why.contains("goes on taking writes"), "{why}");
     assert!(remedy.contains("docs/keeper.md"), "{remedy}");
-    let (answer, why, _) = fenced(|f| at(&mut orders(&mut f.away).commits).permitted = false);
-    assert!(
-        answer == Answer::Fails && why.contains("south-1 orders") && why.contains("bascule guard"),
-        "{why}"
-    );
-    assert_eq!(fenced(|f| orders(&mut f.home).commits = unseen()).0, Answer::Unknown);
-    assert_eq!(fenced(|f| f.home.database = unseen()).0, Answer::Unknown);
+    assert_eq!(fenced(|f| f.control.fence = unseen()).0, Answer::Unknown);
 }
 
 fn answer(code: Code, change: impl Fn(&mut Facts)) -> Answer {
@@ -172,7 +166,7 @@ fn members_that_differ_are_not_equal_where_both_regions_differ_alike() {
 #[test]
 fn commits_that_wait_for_nobody_are_a_setting_that_keepers_do_not_bear() {
     let off = |f: &mut Facts| {
-        at(&mut orders(&mut f.home).commits).unconfirmed.insert("synchronous_commit = off".to_owned());
+        at(&mut orders(&mut f.home).unconfirmed).insert("synchronous_commit = off".to_owned());
     };
     assert_eq!(answer(Code::Parameters, off), Answer::Fails);
     let without_keepers = |f: &mut Facts| {
@@ -180,7 +174,7 @@ fn commits_that_wait_for_nobody_are_a_setting_that_keepers_do_not_bear() {
         f.control.fence = seen(None);
     };
     assert_eq!(answer(Code::Parameters, without_keepers), Answer::Holds);
-    assert_eq!(answer(Code::Parameters, |f| orders(&mut f.away).commits = unseen()), Answer::Unknown);
+    assert_eq!(answer(Code::Parameters, |f| orders(&mut f.away).unconfirmed = unseen()), Answer::Unknown);
 }
 
 #[test]
@@ -352,6 +346,23 @@ fn a_bucket_that_holds_no_backup_is_not_asked_for_its_age_unless_none_does() {
     assert_eq!(by_code(&check(&facts))[&Code::BackupAge], Answer::Holds);
     site::backups(&mut facts.away).newest_backup_age_s = seen(None);
     assert_eq!(by_code(&check(&facts))[&Code::BackupAge], Answer::Fails);
+}
+
+#[test]
+fn commits_of_a_site_that_a_person_moves_need_no_permit() {
+    let mut facts = sound();
+    orders(&mut facts.home).commits_wait_for = seen(site::set(&[""]));
+    assert_eq!(with(Answer::Fails, &check(&facts)), BTreeSet::from([Code::PermitInForce]));
+    let mut manual = facts.clone();
+    manual.control.keepers = seen(Vec::new());
+    assert_eq!(by_code(&check(&manual))[&Code::PermitInForce], Answer::Holds, "nobody would confirm");
+    orders(&mut facts.home).commits_wait_for = seen(site::set(&["ANY 1 (bascule_a, bascule_b)"]));
+    facts.control.keepers = unseen();
+    assert_eq!(
+        by_code(&check(&facts))[&Code::PermitInForce],
+        Answer::Unknown,
+        "whether it has keepers is not seen"
+    );
 }
 
 #[test]

@@ -84,12 +84,13 @@ pub fn database(name: &str, source: Option<&str>) -> Database {
         automatic_failover: seen(true),
         parameters: seen(set(&["sha256:bb"])),
         version: seen(set(&["16.4"])),
-        commits: seen(Commits { permitted: true, unconfirmed: BTreeSet::new() }),
+        unconfirmed: seen(BTreeSet::new()),
         slots: seen(set(&["standby_cluster"])),
         slots_wanted: seen(set(&["standby_cluster"])),
         slotless: seen(BTreeSet::new()),
         reached_by: text("db.shop.test"),
         way_back: seen(WayBack::Rewound),
+        commits_wait_for: seen(set(&["ANY 1 (bascule_a, bascule_b)"])),
     }
 }
 

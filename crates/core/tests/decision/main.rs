@@ -8,6 +8,7 @@ use bascule_core::decision::{self, Act, Decision, Look, Open, Refusal, Rest, Sit
 use bascule_core::id::{Epoch, RegionName};
 use bascule_core::manifest::{Automatic, Impaired, MaxDataLoss, Mode};
 use bascule_core::observation::LastMove;
+use bascule_core::permit::{Permit, Told};
 use bascule_core::plan::Kind;
 use bascule_core::planner::{Assessment, Code, Finding};
 use bascule_core::tenure::challenge::Sight;
@@ -31,7 +32,15 @@ fn keeper(region: RegionName, n: u32) -> Place {
     Place::Keeper { name: format!("{region}-keeper{n}").parse().expect("valid"), region }
 }
 fn vantage(place: Place, writes: Option<Writes>) -> Vantage {
-    Vantage { place, fresh: true, writes }
+    Vantage { place, fresh: true, writes, permit: None }
+}
+/// What its primary told a keeper of the active region, which says nothing any more.
+fn primary_told(n: u32, epoch: u64, at: u64, permit: Permit) -> Vantage {
+    let told = Told { epoch: Epoch(epoch), at: Timestamp(at), permit };
+    Vantage { place: keeper(east(), n), fresh: false, writes: None, permit: Some(told) }
+}
+fn not_in_force() -> Permit {
+    Permit::NotInForce { why: "nobody's confirmation is waited for".to_owned() }
 }
 
 /// Everything a situation borrows. East is active and was lost 10 s ago; west and the witness see it.
@@ -96,6 +105,7 @@ fn lost() -> Scene {
             vantage(keeper(west(), 1), fails(9)),
             vantage(keeper(west(), 2), fails(9)),
             vantage(Place::Witness, fails(9)),
+            primary_told(1, 4, 900_000, Permit::InForce),
         ],
         pause: Ok(None),
         open: None,
@@ -179,9 +189,37 @@ fn a_site_that_was_never_moved_has_nothing_to_cool_down_from() {
     assert_eq!(founded, Decision::Act(Act::FailOver));
 }
 
+/// A region that acknowledges without a permit may do so when it wakes, whoever has taken over.
+#[test]
+fn a_region_that_was_last_known_unguarded_is_not_failed_away_from() {
+    let words = |words: &[Vantage]| {
+        with(|s| {
+            s.vantages.retain(|v| v.permit.is_none());
+            s.vantages.extend_from_slice(words);
+        })
+    };
+    let in_force = |n, at| primary_told(n, 4, at, Permit::InForce);
+    let unknown = Permit::Unknown { why: "it has not told for 11 s".to_owned() };
+    assert_eq!(refused(words(&[])), ["BSC-D007"], "nobody said");
+    assert_eq!(refused(words(&[primary_told(1, 3, 9, Permit::InForce)])), ["BSC-D007"], "of another epoch");
+    assert_eq!(refused(words(&[in_force(1, 8), primary_told(2, 4, 9, not_in_force())])), ["BSC-D007"]);
+    assert_eq!(refused(words(&[in_force(1, 8), primary_told(1, 4, 9, unknown)])), ["BSC-D007"]);
+    assert_eq!(
+        refused(words(&[in_force(1, 9), primary_told(2, 4, 9, not_in_force())])),
+        ["BSC-D007"],
+        "at once"
+    );
+    let since = words(&[primary_told(1, 4, 8, not_in_force()), in_force(2, 9)]);
+    assert_eq!(since, Decision::Act(Act::FailOver), "it was guarded since, and one keeper died before");
+    assert_eq!(words(&[in_force(1, 9)]), Decision::Act(Act::FailOver), "however long ago");
+    let foreign = Vantage { place: keeper(west(), 1), ..in_force(1, 9) };
+    assert_eq!(refused(words(&[foreign])), ["BSC-D007"], "only its own keepers have asked its primary");
+}
+
 #[test]
 fn one_window_is_not_enough() {
-    assert_eq!(refused(with(|s| s.vantages.truncate(2))), ["BSC-D005"], "two keepers, one region");
+    let two = |s: &mut Scene| drop(s.vantages.remove(2));
+    assert_eq!(refused(with(two)), ["BSC-D005"], "two keepers, one region");
     assert_eq!(refused(with(|s| s.vantages[2].fresh = false)), ["BSC-D005"], "an old word");
     assert_eq!(refused(with(|s| s.vantages[2].writes = None)), ["BSC-D005"], "no word");
     let untried = Some(Writes::NotProbed { why: "starting".to_owned() });
@@ -271,6 +309,12 @@ fn a_region_that_was_never_opened_need_not_have_been_followed() {
     for known in [None, Some(LastMove::Finished), Some(LastMove::Unfinished { opened: true })] {
         assert_eq!(refused(unsettled(known)), ["BSC-D004"], "{known:?}");
     }
+    let unopened = Some(LastMove::Unfinished { opened: false });
+    let unguarded = with(|s| {
+        s.last_move = unopened;
+        s.vantages.retain(|v| v.permit.is_none());
+    });
+    assert_eq!(unguarded, Decision::Act(Act::FailOver), "it had no primary that could have told");
     assert_eq!(unsettled(Some(LastMove::Unfinished { opened: false })), Decision::Act(Act::FailOver));
 }
 
@@ -309,8 +353,9 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     let impaired = |change: fn(&mut Scene)| {
         with(|s| {
             (s.here, s.still_for) = (east(), seconds(0));
+            let guarded = primary_told(1, 4, 900_000, Permit::InForce).permit;
             s.vantages = vec![
-                vantage(keeper(east(), 1), fails(11)),
+                Vantage { permit: guarded, ..vantage(keeper(east(), 1), fails(11)) },
                 vantage(Place::Witness, fails(11)),
                 vantage(keeper(west(), 1), fails(1)),
             ];
@@ -328,6 +373,8 @@ fn a_region_that_cannot_write_lets_go_only_if_it_is_told_to_and_two_agree() {
     );
     let in_vain = impaired(|s| s.restored = Some(Timestamp(1_000_000 - 10_000)));
     assert!(matches!(in_vain, Decision::Act(Act::Release { .. })), "{in_vain:?}");
+    let unguarded = impaired(|s| s.vantages[0].permit = primary_told(1, 4, 900_000, not_in_force()).permit);
+    assert_eq!(refused(unguarded), ["BSC-D007"], "nobody would take over");
     let nobody = impaired(|s| s.vantages.retain(|v| v.place != keeper(west(), 1)));
     assert_eq!(refused(nobody), ["BSC-D005"], "the other region would not take over");
     assert_eq!(impaired(|s| s.vantages[1].writes = Some(Writes::Work)), rest);
@@ -403,7 +450,7 @@ fn each_refusal_has_a_page() {
     let names = files.filter_map(|f| f.file_name().into_string().ok());
     let pages: BTreeSet<String> =
         names.filter(|n| n.starts_with("BSC-D")).map(|n| n.trim_end_matches(".md").to_owned()).collect();
-    let codes: BTreeSet<String> = (1..=6).map(|n| format!("BSC-D00{n}")).collect();
+    let codes: BTreeSet<String> = (1..=7).map(|n| format!("BSC-D00{n}")).collect();
     assert_eq!(pages, codes);
     for code in codes {
         let text = std::fs::read_to_string(folder.join(format!("{code}.md"))).expect("a page");

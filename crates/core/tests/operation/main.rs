@@ -71,7 +71,8 @@ fn plans() -> Vec<Plan> {
     };
     let confirm = step("confirm", Phase::Prepare, Action::ConfirmLost { region: region("east") }, &[], None);
     let stand_down = Action::StandDown { region: region("west"), follow: region("east") };
-    let save = Action::SaveDivergence { region: region("west"), active: region("east") };
+    let save =
+        Action::SaveDivergence { region: region("west"), active: region("east"), accept_unsaved: false };
     vec![
         plan(Kind::Switchover, vec![hold("hold", "east", &[]), commit(&["hold"]), forward(&["commit"])]),
         plan(

@@ -9,6 +9,7 @@ use bascule_core::manifest::{Automatic, Impaired, Manifest, MaxDataLoss, Mode};
 use bascule_core::observation::{
     ClusterRole, ComputeObservation, GateObservation, GateState, Observation, Observed, RegionObservation,
 };
+use bascule_core::permit::{Permit, Told};
 use bascule_core::time::Timestamp;
 use bascule_core::vantage::{Pause, Place, Writes};
 
@@ -25,7 +26,14 @@ struct Scene {
 }
 
 fn vantage(place: Place, writes: Writes) -> Vantage {
-    Vantage { place, fresh: true, writes: Some(writes) }
+    Vantage { place, fresh: true, writes: Some(writes), permit: None }
+}
+
+/// A keeper of the active region, whose primary told it this.
+fn guarded(permit: Permit) -> Vantage {
+    let place = Place::Keeper { region: east(), name: "us-east-2-keeper1".parse().expect("a name") };
+    let told = Told { epoch: Epoch(1), at: Timestamp(0), permit };
+    Vantage { permit: Some(told), ..vantage(place, Writes::Work) }
 }
 
 fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
@@ -33,7 +41,11 @@ fn explain(change: impl FnOnce(&mut Scene)) -> Explanation {
     let mut scene = Scene {
         mode: Some(Mode::Automatic),
         observation: healthy(),
-        places: [keeper, Place::Witness].map(|place| vantage(place, Writes::Work)).to_vec(),
+        places: vec![
+            vantage(keeper, Writes::Work),
+            vantage(Place::Witness, Writes::Work),
+            guarded(Permit::InForce),
+        ],
         renewed: Some(true),
         pause: None,
         impaired: Impaired::Report,
@@ -87,6 +99,11 @@ fn each_obstacle_has_its_word() {
     };
     assert_eq!(word(|s| s.places[1].fresh = false), Readiness::Unobserved);
     assert_eq!(word(|s| s.renewed = Some(false)), Readiness::NotRenewed);
+    let unguarded = |s: &mut Scene| {
+        s.places[2] = guarded(Permit::NotInForce { why: "synchronous_standby_names is \"\"".to_owned() });
+    };
+    assert_eq!(word(unguarded), Readiness::Blocked);
+    assert!(explain(unguarded).to_string().contains("BSC-D007 its commits may need no keeper's permit"));
     assert_eq!(
         word(|s| s.observation.open_operation = seen(Some("op-1".parse().expect("an id")))),
         Readiness::AtWork

@@ -111,6 +111,7 @@ fn about_databases() -> Vec<Change> {
     vec![
         change!(Switchover, NotPrimary, true, "no leader", |o, _| db(o, &east()).role =
             ClusterRole::Leaderless),
+        change!(Reinstate, Unsaved, false, "what can't be saved is given up", |_, r| r.accept_unsaved = true),
         change!(Reinstate, NotPrimary, true, "no leader", |o, _| db(o, &west()).role =
             ClusterRole::Leaderless),
         change!(Switchover, NotStandby, true, "a primary", |o, _| db(o, &west()).role = ClusterRole::Primary),

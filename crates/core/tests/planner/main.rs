@@ -167,7 +167,7 @@ fn restarted() -> Observation {
 }
 
 fn request(kind: Kind, to: RegionName) -> Request {
-    Request { kind, to, accept_loss_ms: None, measured_pauses_ms: Vec::new() }
+    Request { kind, to, accept_loss_ms: None, accept_unsaved: false, measured_pauses_ms: Vec::new() }
 }
 
 fn assess(observation: &Observation, request: &Request) -> Assessment {

@@ -12,6 +12,7 @@ use bascule_core::id::{Epoch, OperationId, RegionName, Term};
 use bascule_core::manifest::{Impaired, Mode};
 use bascule_core::observation::{ClusterRole, GateState, LastMove, Observation};
 use bascule_core::operation::{Operation, Outcome};
+use bascule_core::permit::{Permit, Told};
 use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
 use bascule_core::ports::{OpenOperation, Reports, StoreError};
@@ -20,6 +21,7 @@ use bascule_core::time::{Mono, Timestamp};
 use bascule_core::vantage::{Freshness, Pause, Place, RegionReport, Report, Writes};
 use tokio::time::{sleep, timeout};
 
+use super::state::Loop;
 use super::{Keeper, Probed};
 use crate::executor::{self, Control};
 use crate::observer;
@@ -31,6 +33,9 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// Between two looks whether gates and pools are what the tenure says, while users are served: each asks every part of
 /// both regions, 20 ms of work. A standby's load balancer that was restarted turns users away for so long.
 const RESTORING: Duration = Duration::from_secs(15);
+/// How long a word about the permit stands while users' writes pass: it is asked for every 2 s, and a primary that changed is
+/// found within 3 s.
+const TOLD_FOR: Duration = Duration::from_secs(10);
 /// After an operation that could not be finished; doubled each time, up to the second.
 const TROUBLE_MIN: Duration = Duration::from_secs(2);
 const TROUBLE_MAX: Duration = Duration::from_secs(60);
@@ -71,6 +76,7 @@ impl Keeper {
         let renew = self.policy.timing().renew;
         loop {
             let began = self.world.clock.mono();
+            self.state.turned(Loop::Look, began);
             if let Some(tenure) = self.state.tenure() {
                 self.look(&mut memory, &tenure).await;
             }
@@ -150,7 +156,7 @@ impl Keeper {
             Some(probed) => probed.writes,
             None => Writes::NotProbed { why: "it has not looked yet".to_owned() },
         };
-        let seen = RegionReport { writes };
+        let seen = RegionReport { writes, permit: self.told().filter(|told| told.epoch == tenure.epoch) };
         let report = Report {
             count: self.state.looked(),
             at: self.world.clock.now(),
@@ -161,6 +167,20 @@ impl Keeper {
         if let Err(error) = self.world.places.report(&self.place, &report).await {
             tracing::debug!(%error, "report not stored");
         }
+    }
+
+    /// What its primary told last of the permit. That stands while nobody can write; while users' writes pass, who is not
+    /// told for long does not know what they need.
+    fn told(&self) -> Option<Told> {
+        let (told, when) = self.state.told()?;
+        let writes = self.state.probed().is_some_and(|probed| probed.writes == Writes::Work);
+        let silent = self.world.clock.mono().since(when);
+        if !writes || silent <= TOLD_FOR {
+            return Some(told);
+        }
+        let why = format!("its primary has not told {} for {} s", self.place, silent.as_secs());
+        let at = Timestamp(told.at.0.saturating_add(millis(TOLD_FOR)));
+        Some(Told { at, permit: Permit::Unknown { why }, ..told })
     }
 
     async fn listen(&self, memory: &mut Memory) {
@@ -191,11 +211,13 @@ impl Keeper {
         let others =
             memory.reports.iter().filter(|(place, _)| place != &self.place).map(|(place, report)| {
                 let fresh = memory.freshness.get(place).is_some_and(|f| f.is_fresh(now, bound));
-                let writes = report.regions.get(region).map(|seen| seen.writes.clone());
-                Vantage { place: place.clone(), fresh, writes }
+                let seen = report.regions.get(region);
+                let (writes, permit) = (seen.map(|s| s.writes.clone()), seen.and_then(|s| s.permit.clone()));
+                Vantage { place: place.clone(), fresh, writes, permit }
             });
         let own = self.state.probed().map(|probed| probed.writes);
-        let own = Vantage { place: self.place.clone(), fresh: own.is_some(), writes: own };
+        let (fresh, permit) = (own.is_some(), self.told());
+        let own = Vantage { place: self.place.clone(), fresh, writes: own, permit };
         others.chain([own]).collect()
     }
 
@@ -386,7 +408,13 @@ impl Keeper {
     async fn assess(&self, kind: Kind, to: &RegionName) -> (Observation, Assessment) {
         let mut observation = observer::observe(&self.world).await;
         self.lost_since_its_hold_ended(&mut observation);
-        let request = Request { kind, to: to.clone(), accept_loss_ms: None, measured_pauses_ms: Vec::new() };
+        let request = Request {
+            kind,
+            to: to.clone(),
+            accept_loss_ms: None,
+            accept_unsaved: false,
+            measured_pauses_ms: Vec::new(),
+        };
         let assessment = planner::plan(&self.manifest, &observation, &request);
         (observation, assessment)
     }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{Automatic, Manifest};
+use bascule_core::permit::{Permit, Told};
 use bascule_core::ports::{Probe, StoreError};
 use bascule_core::tenure::{self, Tenure, hold};
 use bascule_core::vantage::Place;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub use gate::SharedHold;
+use state::Loop;
 pub use state::{Probed, State};
 
 use crate::world::World;
@@ -79,7 +81,7 @@ impl Keeper {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let Settings { world, manifest, policy, place, rank, observe_only, probe, version } = settings;
-        let hold = SharedHold::new(world.clock.clone(), policy.timing());
+        let (hold, now) = (SharedHold::new(world.clock.clone(), policy.timing()), world.clock.mono());
         Self {
             world,
             manifest,
@@ -89,7 +91,7 @@ impl Keeper {
             observe_only,
             hold,
             probe,
-            state: Arc::new(State::default()),
+            state: Arc::new(State::begun(now)),
             renew_now: Arc::new(Notify::new()),
             stopping: Arc::new(AtomicBool::new(false)),
             version,
@@ -106,6 +108,21 @@ impl Keeper {
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         self.state.clone()
+    }
+
+    /// Which of its loops hangs, as what it does not do any more; none if all turn. Whether the store answers them does
+    /// not matter: being started again would not help.
+    #[must_use]
+    pub fn stalled(&self) -> Option<&'static str> {
+        let renews = matches!(self.place, Place::Keeper { .. });
+        self.state.stalled(self.world.clock.mono(), renews)
+    }
+
+    /// Take in what the region's primary has just told of the permit; of use only while writes may pass.
+    pub fn found(&self, permit: Permit) {
+        let Some(epoch) = self.hold.is_open() else { return };
+        let clock = &self.world.clock;
+        self.state.set_told(Told { epoch, at: clock.now(), permit }, clock.mono());
     }
 
     /// Begin nothing any more by itself; what is under way goes on, as do renewals and looks.
@@ -176,6 +193,7 @@ impl Keeper {
                 () = self.renew_now.notified() => {}
             }
             next = Instant::now() + timing.renew;
+            self.state.turned(Loop::Renew, self.world.clock.mono());
             let held = self.state.tenure().filter(|tenure| &tenure.active == region);
             let Some(tenure) = held.filter(|tenure| tenure.released.is_none()) else { continue };
             // Before the sending: what the answer takes only shortens the hold.

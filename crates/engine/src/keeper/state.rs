@@ -1,8 +1,11 @@
 //! What a keeper knows, for its own loops, for people and for metrics.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use bascule_core::permit::Told;
 use bascule_core::tenure::Tenure;
 use bascule_core::time::Mono;
 use bascule_core::vantage::Writes;
@@ -21,7 +24,21 @@ struct Known {
     tenure: Option<Tenure>,
     probed: Option<Probed>,
     decision: Option<String>,
+    told: Option<(Told, Mono)>,
+    /// When each loop last began a turn.
+    turns: BTreeMap<Loop, Mono>,
 }
+
+/// What a keeper does again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Loop {
+    Renew,
+    Look,
+}
+
+/// No turn takes so long: a look asks the store and both regions' parts some twelve times, at 1 s each while nobody answers,
+/// and a renewal takes `renew`. Twice that, since being started again too early costs more than being late.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// A keeper's knowledge.
 #[derive(Debug, Default)]
@@ -43,6 +60,27 @@ impl Drop for Acting<'_> {
 }
 
 impl State {
+    /// One whose loops begin now.
+    pub(super) fn begun(now: Mono) -> Self {
+        let state = Self::default();
+        state.known().turns = BTreeMap::from([(Loop::Renew, now), (Loop::Look, now)]);
+        state
+    }
+
+    pub(super) fn turned(&self, which: Loop, now: Mono) {
+        self.known().turns.insert(which, now);
+    }
+
+    /// What it does not do any more.
+    pub(super) fn stalled(&self, now: Mono, renews: bool) -> Option<&'static str> {
+        let hangs = |which| self.known().turns.get(&which).is_none_or(|turned| now.since(*turned) > STALLED);
+        if renews && hangs(Loop::Renew) {
+            return Some("renew");
+        }
+        // An operation of its own is a part of a look, and each of its steps has a bound of its own.
+        (hangs(Loop::Look) && !self.is_acting()).then_some("look")
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,6 +111,17 @@ impl State {
 
     pub(super) fn set_probed(&self, probed: Option<Probed>) {
         self.known().probed = probed;
+    }
+
+    /// What its region's primary told last of the permit, and when by the clock that never steps.
+    #[must_use]
+    pub fn told(&self) -> Option<(Told, Mono)> {
+        self.known().told.clone()
+    }
+
+    /// Take in what its region's primary told.
+    pub(super) fn set_told(&self, told: Told, when: Mono) {
+        self.known().told = Some((told, when));
     }
 
     /// What it decided last, in words.
@@ -112,5 +161,27 @@ impl State {
     pub fn counts(&self) -> (u64, u64, u64) {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (of(&self.renewals), of(&self.looks), of(&self.acts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_does_not_turn_is_told_by_its_name() {
+        let at = |s: u64| Mono(Duration::from_secs(s));
+        let state = State::begun(at(100));
+        assert_eq!(state.stalled(at(130), true), None);
+        assert_eq!(state.stalled(at(131), true), Some("renew"));
+        assert_eq!(state.stalled(at(131), false), Some("look"), "the witness renews nothing");
+        state.turned(Loop::Renew, at(131));
+        assert_eq!(state.stalled(at(131), true), Some("look"));
+        let acting = state.acting();
+        assert_eq!(state.stalled(at(131), true), None, "an operation takes as long as its steps may");
+        assert_eq!(state.stalled(at(162), true), Some("renew"), "and the other loop goes on meanwhile");
+        drop(acting);
+        state.turned(Loop::Look, at(132));
+        assert_eq!(state.stalled(at(132), true), None);
     }
 }

@@ -62,12 +62,13 @@ pub(super) fn database(
         retention_s: reader.known(place, retention),
         parameters: Fact::not_observed("what is in a parameter group is not in the papers", source(place)),
         version: reader.may(place, version).map(|version| BTreeSet::from([version])),
-        commits: Fact::not_observed("papers do not show whom commits wait for", source(place)),
+        unconfirmed: Fact::not_observed("papers do not show whom commits wait for", source(place)),
         slots: no_slots.clone(),
         slots_wanted: no_slots.clone(),
         slotless: no_slots,
         reached_by: Fact::not_observed("how the application connects is not in the papers", source(place)),
         way_back: Fact::not_observed("papers do not show how it comes back", source(place)),
+        commits_wait_for: reader.running(place),
     }
 }
 

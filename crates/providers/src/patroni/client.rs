@@ -162,17 +162,6 @@ impl PatroniCluster {
         Ok(map::observation(&cluster, state.as_ref()))
     }
 
-    /// Have every commit wait until one of these standbys has confirmed it, or none: on all members, through the
-    /// cluster manager, which without `synchronous_mode` leaves the setting as it is given.
-    ///
-    /// # Errors
-    /// The manager's.
-    pub async fn require_permits(&self, names: Option<[&str; 2]>) -> Result<(), PortError> {
-        let names = names.map(|[a, b]| format!("ANY 1 ({a}, {b})"));
-        let parameters = json!({ "synchronous_standby_names": names });
-        self.configure(&json!({ "postgresql": { "parameters": parameters } })).await
-    }
-
     /// End users' sessions whose commits wait for a confirmation. The commits stay, unacknowledged.
     ///
     /// # Errors
@@ -189,7 +178,7 @@ impl PatroniCluster {
     }
 
     /// Change the cluster's configuration through its leader, whose loop that wakes.
-    async fn configure(&self, change: &serde_json::Value) -> Result<(), PortError> {
+    pub(super) async fn configure(&self, change: &serde_json::Value) -> Result<(), PortError> {
         let (name, _) = self.leader().await?;
         let member = self.0.config.members.iter().find(|m| m.name == name);
         let member = member.ok_or_else(|| PortError::Refused(format!("{name} is not in the manifest")))?;

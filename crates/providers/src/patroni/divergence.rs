@@ -20,8 +20,10 @@ use tokio_postgres::SimpleQueryRow;
 use super::client::{PatroniCluster, login};
 use crate::sql::{Session, SqlError};
 
-/// Rows read of one table: they are held in memory at once, 1 KB each on average makes 100 MB.
-const ROWS_MAX: usize = 100_000;
+/// Rows read at once, by a cursor: 1 MB each, more than a page of any application holds, makes 100 MB.
+const PAGE: usize = 100;
+/// Bytes written to a file: a quarter of the volume that the packaging asks for.
+const FILE_MAX: u64 = 1 << 30;
 /// Reading a log of hours and scanning the tables it touched; the step's bound (10 min) is the real one.
 const READ: std::time::Duration = std::time::Duration::from_secs(600);
 
@@ -62,27 +64,30 @@ pub(super) async fn save(
     let xids = if from < end.lsn { committed(&here, from, end.lsn).await? } else { Vec::new() };
     let tables = if xids.is_empty() { Vec::new() } else { tables(&here, from, end.lsn, &xids).await? };
     if tables.is_empty() {
-        return Ok(Divergence { file: None, rows: 0, note: saved.note(&xids, fork) });
+        let (note, unsaved) = (saved.note(&xids, fork), saved.unsaved());
+        return Ok(Divergence { file: None, rows: 0, note, unsaved });
     }
-    let mut file = create(into)?;
+    let mut file = Lines::create(into, FILE_MAX)?;
     let header = json!({
         "version": 1, "member": name, "fork": fork.to_string(), "end": end.to_string(),
         "read_from": from.to_string(), "transactions": xids.len(), "database": config.database,
     });
-    write(&mut file, &header)?;
+    file.write(&header)?;
     for table in &tables {
-        saved.add(written_rows(&here, table, &xids, &mut file).await?);
+        saved.rows += written_rows(&here, table, &xids, &mut file).await?;
         if table.deletes > 0 {
             let peers = peer_session(cluster).await;
             saved.deletes += table.deletes;
             saved.keyed += deleted_rows(&here, peers.as_ref(), table, &xids, &mut file).await?;
         }
     }
-    file.sync_all().map_err(|e| refused(into, &e))?;
+    file.file.sync_all().map_err(|e| refused(into, &e))?;
+    saved.full = file.full.then_some(FILE_MAX);
     Ok(Divergence {
         file: Some(into.display().to_string()),
         rows: saved.rows + saved.keyed,
         note: saved.note(&xids, fork),
+        unsaved: saved.unsaved(),
     })
 }
 
@@ -119,13 +124,22 @@ struct Saved {
     rows: u64,
     deletes: u64,
     keyed: u64,
-    cut: bool,
+    /// How many bytes a file may have, if it has them.
+    full: Option<u64>,
 }
 
 impl Saved {
-    fn add(&mut self, rows: usize) {
-        self.rows += rows as u64;
-        self.cut |= rows >= ROWS_MAX;
+    /// What is known to be missing. A delete that no key tells is none of it: of a row that was also made after the fork
+    /// nothing is left to save.
+    fn unsaved(&self) -> Option<String> {
+        let unread = self.unread.map(|from| {
+            format!(
+                "its log from the fork to {from} is gone: what was written there is unknown and NOT saved"
+            )
+        });
+        let full = self.full.map(|max| format!("the file has {max} bytes, its limit: the rest is NOT saved"));
+        let all: Vec<String> = unread.into_iter().chain(full).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     fn note(&self, xids: &[u32], fork: Position) -> String {
@@ -135,16 +149,11 @@ impl Saved {
             self.rows,
             self.keyed
         );
-        if let Some(from) = self.unread {
-            note += &format!(
-                "; its log from the fork to {from} is gone: what was written there is unknown and NOT saved"
-            );
-        }
         if self.keyed < self.deletes {
             note += &format!("; {} deletes could not be told by key", self.deletes - self.keyed);
         }
-        if self.cut {
-            note += &format!("; a table has more than {ROWS_MAX} such rows, the rest is NOT saved");
+        if let Some(unsaved) = self.unsaved() {
+            note += &format!("; {unsaved}");
         }
         note
     }
@@ -154,17 +163,39 @@ fn refused(path: &Path, error: &std::io::Error) -> PortError {
     PortError::Refused(format!("{}: {error}", path.display()))
 }
 
-fn create(path: &Path) -> Result<std::fs::File, PortError> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| refused(folder, &e))?;
-    }
-    // Users' rows: only the owner reads them. A second attempt writes the file anew.
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|e| refused(path, &e))
+/// A file of lines that grows up to a limit.
+struct Lines {
+    file: std::fs::File,
+    left: u64,
+    /// Something did not fit.
+    full: bool,
 }
 
-fn write(file: &mut std::fs::File, line: &Value) -> Result<(), PortError> {
-    writeln!(file, "{line}").map_err(|e| PortError::Refused(format!("can't write the divergence: {e}")))
+impl Lines {
+    fn create(path: &Path, bytes_max: u64) -> Result<Self, PortError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| refused(folder, &e))?;
+        }
+        // Users' rows: only the owner reads them. A second attempt writes the file anew.
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(path).map_err(|e| refused(path, &e))?;
+        Ok(Self { file, left: bytes_max, full: false })
+    }
+
+    /// Returns whether it is in; once something is not, nothing more will be.
+    fn write(&mut self, line: &Value) -> Result<bool, PortError> {
+        let line = format!("{line}\n");
+        let left = self.left.checked_sub(line.len() as u64).filter(|_| !self.full);
+        let Some(left) = left else {
+            self.full = true;
+            return Ok(false);
+        };
+        self.left = left;
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|e| PortError::Refused(format!("can't write the divergence: {e}")))?;
+        Ok(true)
+    }
 }
 
 fn text(row: &SimpleQueryRow, index: usize) -> &str {
@@ -264,19 +295,31 @@ async fn written_rows(
     here: &Session,
     table: &Table,
     xids: &[u32],
-    file: &mut std::fs::File,
-) -> Result<usize, PortError> {
-    let sql = format!(
-        "SELECT {}, row_to_json(t) FROM {} AS t WHERE t.xmin = ANY ({}) LIMIT {ROWS_MAX}",
+    file: &mut Lines,
+) -> Result<u64, PortError> {
+    // The cursor outlives its statement, and so each page is a statement of its own.
+    let declare = format!(
+        "DECLARE bascule_rows CURSOR WITH HOLD FOR SELECT {}, row_to_json(t) FROM {} AS t WHERE t.xmin = ANY ({})",
         key_sql(table),
         table.name,
         xid_list(xids)
     );
-    let rows = here.ask_within(&sql, READ).await?;
-    for row in &rows {
-        write(file, &line(table, "insert_or_update", text(row, 0), text(row, 1)))?;
+    here.ask_within(&declare, READ).await?;
+    let mut written = 0;
+    loop {
+        let rows = here.ask_within(&format!("FETCH {PAGE} FROM bascule_rows"), READ).await?;
+        for row in &rows {
+            if !file.write(&line(table, "insert_or_update", text(row, 0), text(row, 1)))? {
+                break;
+            }
+            written += 1;
+        }
+        if rows.len() < PAGE || file.full {
+            break;
+        }
     }
-    Ok(rows.len())
+    here.ask("CLOSE bascule_rows").await?;
+    Ok(written)
 }
 
 fn line(table: &Table, operation: &str, key: &str, row: &str) -> Value {
@@ -303,7 +346,7 @@ async fn deleted_rows(
     peer: Option<&Session>,
     table: &Table,
     xids: &[u32],
-    file: &mut std::fs::File,
+    file: &mut Lines,
 ) -> Result<u64, PortError> {
     let (Some(peer), Some(first), false) = (peer, xids.iter().min(), table.key.is_empty()) else {
         return Ok(0);
@@ -323,8 +366,7 @@ async fn deleted_rows(
             list.join(", ")
         );
         for row in &peer.ask_within(&sql, READ).await? {
-            write(file, &line(table, "delete", text(row, 0), text(row, 1)))?;
-            keyed += 1;
+            keyed += u64::from(file.write(&line(table, "delete", text(row, 0), text(row, 1)))?);
         }
     }
     Ok(keyed)
@@ -412,6 +454,20 @@ mod tests {
 
     fn at(timeline: u32, lsn: &str) -> Option<Position> {
         Some(Position { timeline: Timeline(timeline), lsn: lsn.parse().unwrap() })
+    }
+
+    #[test]
+    fn a_file_that_is_full_takes_nothing_more_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut lines = Lines::create(&path, 6).unwrap();
+        assert!(lines.write(&json!(1)).unwrap() && !lines.full);
+        assert!(!lines.write(&json!("long")).unwrap() && !lines.write(&json!(2)).unwrap());
+        assert!(lines.full, "what came later would have a gap before it");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n");
+        let saved = Saved { full: Some(6), ..Saved::default() };
+        assert_eq!(saved.unsaved().unwrap(), "the file has 6 bytes, its limit: the rest is NOT saved");
+        assert_eq!(Saved { deletes: 1, ..Saved::default() }.unsaved(), None);
     }
 
     #[test]

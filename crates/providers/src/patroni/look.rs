@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bascule_core::id::MemberName;
 use reqwest::StatusCode;
@@ -17,6 +18,9 @@ use crate::{Trial, web};
 const ANSWER_MAX: usize = 256 << 10;
 /// A key that Patroni does not have, set to nothing: it is compared, found equal, and not written.
 const NO_CHANGE: &str = "bascule_permission";
+
+/// Patroni's default for its times.
+const SECONDS_10: Duration = Duration::from_secs(10);
 
 /// A row of text cells.
 pub type Row = Vec<Option<String>>;
@@ -34,6 +38,25 @@ pub struct Settings {
     pub permanent_slots: BTreeSet<String>,
     /// What a standby cluster follows; none of a primary.
     pub follows: Option<Follows>,
+    /// How long the manager sleeps between two rounds.
+    pub loop_wait: Duration,
+    /// How long one of its rounds may wait for the cluster's own store.
+    pub retry_timeout: Duration,
+}
+
+impl Default for Settings {
+    /// What holds where nothing is set.
+    fn default() -> Self {
+        Self {
+            paused: false,
+            rewinds: false,
+            uses_slots: true,
+            permanent_slots: BTreeSet::new(),
+            follows: None,
+            loop_wait: SECONDS_10,
+            retry_timeout: SECONDS_10,
+        }
+    }
 }
 
 /// What a standby cluster follows.
@@ -126,6 +149,7 @@ fn settings(body: &[u8]) -> Result<Settings, String> {
     let postgresql = config.get("postgresql");
     let flag = |key: &str, default| postgresql.and_then(|p| p[key].as_bool()).unwrap_or(default);
     let text = |value: &Value| value.as_str().map(str::to_owned);
+    let time = |key: &str| config.get(key).and_then(Value::as_u64).map_or(SECONDS_10, Duration::from_secs);
     let standby = config.get("standby_cluster").filter(|standby| standby.is_object());
     Ok(Settings {
         paused: config.get("pause").and_then(Value::as_bool).unwrap_or(false),
@@ -140,6 +164,8 @@ fn settings(body: &[u8]) -> Result<Settings, String> {
             host: text(&standby["host"]).unwrap_or_default(),
             slot: text(&standby["primary_slot_name"]),
         }),
+        loop_wait: time("loop_wait"),
+        retry_timeout: time("retry_timeout"),
     })
 }
 
@@ -150,9 +176,8 @@ mod tests {
     #[test]
     fn settings_are_read_and_what_is_left_out_is_patronis_default() {
         let read = |text: &str| settings(text.as_bytes());
-        let plain = read(r#"{"ttl": 30}"#).unwrap();
-        assert_eq!((plain.paused, plain.rewinds, plain.uses_slots), (false, false, true));
-        assert_eq!((plain.follows, plain.permanent_slots.len()), (None, 0));
+        assert_eq!(read(r#"{"ttl": 30}"#), Ok(Settings::default()));
+        assert_eq!(read(r#"{"loop_wait": 1}"#).unwrap().loop_wait, Duration::from_secs(1));
         let standby = read(
             r#"{"pause": true, "postgresql": {"use_pg_rewind": true, "use_slots": false}, "slots": {"west": {}},
                 "standby_cluster": {"host": "10.77.1.20", "port": 5434, "primary_slot_name": "west"}}"#,

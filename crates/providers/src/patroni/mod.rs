@@ -8,8 +8,10 @@ mod divergence;
 mod log;
 mod look;
 mod map;
+mod permits;
 mod rights;
 
 pub use client::{MemberEndpoint, PatroniCluster, PatroniConfig, http_client};
 pub use look::{Follows, Row, Settings};
+pub use permits::Lacks;
 pub use rights::Right;

@@ -18,21 +18,24 @@
 //! Leaves out: a client's cancel request ends a commit's wait with a warning, not an error (PostgreSQL 15
 //! manual, section 27.2.8.3); the database admits clients through the gated path only.
 
+mod force;
 mod lag;
 mod search;
 mod wire;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bascule_core::id::MemberName;
+use bascule_core::permit::Permit;
 use bytes::{Buf as _, Bytes};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::Secret;
 use crate::patroni::MemberEndpoint;
+use force::Force;
 use lag::Lag;
 use search::{Asked, Found};
 use wire::{Message, Wire};
@@ -90,6 +93,8 @@ pub trait Hold: Send + Sync + 'static {
     /// Whether how far the region may be ahead counts: since the other one has followed in this tenure. Before that there
     /// is nobody to wait for, as after a failover, and nobody moves away by itself.
     fn is_followed(&self) -> bool;
+    /// What the primary has just told of the permit.
+    fn told(&self, permit: Permit);
 }
 
 /// What a permit did, for metrics.
@@ -99,6 +104,7 @@ pub struct PermitState {
     received: AtomicU64,
     confirmed: AtomicU64,
     sessions: AtomicU64,
+    found: Mutex<Option<Permit>>,
 }
 
 impl PermitState {
@@ -106,6 +112,22 @@ impl PermitState {
     #[must_use]
     pub fn is_streaming(&self) -> bool {
         self.streaming.load(Ordering::Relaxed)
+    }
+
+    /// What its primary says of the permit; none without a session.
+    #[must_use]
+    pub fn found(&self) -> Option<Permit> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_found(&self, found: impl Into<Option<Permit>>) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found.into();
+    }
+
+    /// Whether the primary waits for its confirmations.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        self.is_streaming() && self.found() == Some(Permit::InForce)
     }
 
     /// The last position it confirmed.
@@ -143,7 +165,7 @@ pub async fn run(config: PermitConfig, hold: Arc<dyn Hold>, state: Arc<PermitSta
                 None => continue,
             },
         };
-        match stream(&config, found, hold.as_ref(), &state).await {
+        match stream(&config, found, &hold, &state).await {
             Ok(Left::Closed) => tracing::info!(permit = config.application, "closed"),
             Ok(Left::For(found)) => {
                 let at = found.login.at;
@@ -171,17 +193,21 @@ enum Left {
 async fn stream(
     config: &PermitConfig,
     mut found: Found,
-    hold: &dyn Hold,
-    state: &PermitState,
+    hold: &Arc<dyn Hold>,
+    state: &Arc<PermitState>,
 ) -> io::Result<Left> {
     let from = found.wire.identify().await?;
     found.wire.stream_from(from).await?;
     let rivals = search::rivals(config, &found);
-    let lag = Lag::follow(&config.ahead, found.login);
+    let lag = Lag::follow(&config.ahead, found.login.clone());
+    state.set_found(None);
+    let force = Force::ask(found.login, &config.application, hold.clone(), state.clone());
     state.sessions.fetch_add(1, Ordering::Relaxed);
     state.streaming.store(true, Ordering::Relaxed);
-    let ended = confirm(found.wire, rivals, from.lsn.0, lag, hold, state).await;
+    let ended = confirm(found.wire, rivals, from.lsn.0, lag, hold.as_ref(), state).await;
     state.streaming.store(false, Ordering::Relaxed);
+    drop(force);
+    state.set_found(None);
     ended
 }
 

@@ -70,6 +70,7 @@ async fn what_only_the_returned_region_has_is_saved_row_by_row() {
     assert_eq!(saved.rows, 3);
     assert!(saved.note.contains("1 deletes could not be told by key"), "the brief row: {}", saved.note);
     assert!(!saved.note.contains("unknown"), "{}", saved.note);
+    assert_eq!(saved.unsaved, None, "of the brief row nothing is left to save");
 }
 
 /// A region whose permit is closed is full of commits that wait, and of numbers that were given and not used.
@@ -136,6 +137,21 @@ async fn a_log_that_is_gone_is_said_to_be_unknown() {
     let kept = lines(&file);
     assert!(kept.contains(&written(7, "late")), "{kept:?}");
     assert!(saved.note.contains("is unknown and NOT saved"), "{}", saved.note);
+    let unsaved = saved.unsaved.expect("whoever would rewind it is told");
+    assert!(unsaved.contains("its log from the fork to "), "{unsaved}");
+}
+
+/// More than any page, and than the limit of a hundred thousand that there once was.
+#[tokio::test]
+async fn every_row_is_saved_however_many_there_are() {
+    const ROWS: u64 = 100_001;
+    let (first, second) = parted().await;
+    first.run_sql(&format!("INSERT INTO keyless SELECT 'alone' FROM generate_series(1, {ROWS})")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("divergence.jsonl");
+    let saved = save(&first, &second, &file).await;
+    assert_eq!((saved.rows, saved.unsaved), (ROWS, None));
+    assert_eq!(lines(&file).len() as u64, ROWS);
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! The permit on a real PostgreSQL: nothing is acknowledged without it, and it goes when its keeper must.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bascule_core::permit::Permit as Told;
 use bascule_providers::Secret;
 use bascule_providers::patroni::MemberEndpoint;
 use bascule_providers::permit::{self, Ahead, Hold, PermitConfig, PermitState};
@@ -24,11 +25,18 @@ struct Until {
     until: AtomicU64,
     /// Whether the other region has followed in this tenure.
     followed: AtomicBool,
+    /// What its primary told, in order.
+    told: Mutex<Vec<Told>>,
 }
 
 impl Until {
     fn new() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), until: AtomicU64::new(0), followed: AtomicBool::new(true) })
+        Arc::new(Self {
+            began: Instant::now(),
+            until: AtomicU64::new(0),
+            followed: AtomicBool::new(true),
+            told: Mutex::default(),
+        })
     }
 
     fn opens_for(&self, span: Duration) {
@@ -48,6 +56,10 @@ impl Hold for Until {
 
     fn is_followed(&self) -> bool {
         self.followed.load(Ordering::SeqCst)
+    }
+
+    fn told(&self, permit: Told) {
+        self.told.lock().unwrap().push(permit);
     }
 }
 
@@ -83,6 +95,19 @@ impl Permit {
         let (hold, state) = (Until::new(), Arc::new(PermitState::default()));
         let task = tokio::spawn(permit::run(config, hold.clone(), state.clone()));
         Self { hold, state, task }
+    }
+
+    /// What its primary says of it, once that begins so.
+    async fn finds(&self, wanted: impl Fn(&Told) -> bool) -> Told {
+        let finds = async {
+            loop {
+                if let Some(found) = self.state.found().filter(&wanted) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(SOON, finds).await.unwrap_or_else(|_| panic!("but {:?}", self.state.found()))
     }
 
     async fn streams(&self) {
@@ -148,6 +173,64 @@ async fn nothing_is_acknowledged_without_a_hold_and_all_is_with_one() {
     assert!(!commits(&primary).await, "it has closed again");
     let left = async { while permit.state.is_streaming() {} };
     timeout(SOON, async { tokio::join!(left, tokio::task::yield_now()) }).await.expect("it leaves");
+}
+
+/// Whoever manages the cluster may set other names, or let commits wait for nobody: then it only seems to guard.
+#[tokio::test]
+async fn it_is_in_force_only_while_its_primary_says_that_commits_wait_for_it() {
+    let primary = Postgres::start().await;
+    primary.run_sql("CREATE TABLE pulse (n bigserial)").await;
+    let permit = Permit::to(&[&primary]);
+    permit.hold.opens_for(Duration::from_secs(60));
+    permit.streams().await;
+    let not = |found: &Told| matches!(found, Told::NotInForce { .. });
+    let why = |found: Told| match found {
+        Told::NotInForce { why } => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why(permit.finds(not).await).contains("synchronous_standby_names is \"\""));
+    assert!(!permit.state.is_in_force(), "it streams, and nobody waits for it");
+    guard(&primary).await;
+    permit.finds(|found| *found == Told::InForce).await;
+    assert!(permit.state.is_in_force());
+    for (sql, hint, back) in [
+        (
+            "ALTER SYSTEM SET synchronous_standby_names = 'us_east_2_db2'",
+            "is \"us_east_2_db2\"",
+            "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (bascule_a, bascule_b)'",
+        ),
+        (
+            "ALTER SYSTEM SET synchronous_commit = off",
+            "is off by default",
+            "ALTER SYSTEM RESET synchronous_commit",
+        ),
+        (
+            "ALTER DATABASE postgres SET synchronous_commit = local",
+            "for every role in postgres",
+            "ALTER DATABASE postgres RESET synchronous_commit",
+        ),
+        (
+            "CREATE ROLE app; ALTER ROLE app SET synchronous_commit = off",
+            "is off or local for app",
+            "ALTER ROLE app RESET synchronous_commit",
+        ),
+    ] {
+        for statement in sql.split("; ") {
+            primary.run_sql(statement).await;
+        }
+        primary.run_sql("SELECT pg_reload_conf()").await;
+        let found = why(permit.finds(not).await);
+        assert!(found.contains(hint), "{sql}: {found}");
+        primary.run_sql(back).await;
+        primary.run_sql("SELECT pg_reload_conf()").await;
+        permit.finds(|found| *found == Told::InForce).await;
+    }
+    let told = permit.hold.told.lock().unwrap().clone();
+    assert!(told.contains(&Told::InForce) && told.iter().any(not), "its keeper was told: {told:?}");
+    let other = Permit::named(&[&primary], Ahead::Unlimited, "bascule_c");
+    other.hold.opens_for(Duration::from_secs(60));
+    other.streams().await;
+    other.finds(|found| matches!(found, Told::Unknown { why } if why.contains("does not count"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -315,7 +398,9 @@ async fn a_region_that_nobody_has_followed_yet_waits_for_nobody() {
 
 /// When the primary was last asked how far the other region is; empty if it never was.
 async fn last_asked(primary: &Postgres) -> String {
-    primary.value("SELECT max(query_start) FROM pg_stat_activity WHERE application_name = 'bascule'").await
+    let sql = "SELECT max(query_start) FROM pg_stat_activity
+        WHERE application_name = 'bascule' AND query LIKE '%max(flush_lsn)%'";
+    primary.value(sql).await
 }
 
 #[tokio::test]

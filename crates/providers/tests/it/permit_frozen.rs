@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bascule_core::permit::Permit;
 use bascule_providers::Secret;
 use bascule_providers::patroni::MemberEndpoint;
 use bascule_providers::permit::{self, Ahead, Hold, PermitConfig, PermitState};
@@ -42,6 +43,8 @@ impl Hold for Until {
     fn is_followed(&self) -> bool {
         true
     }
+
+    fn told(&self, _: Permit) {}
 }
 
 /// Confirm until the parent kills this process.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{Impaired, Manifest};
+use bascule_core::permit::Permit;
 use bascule_core::plan::Kind;
 use bascule_core::ports::{JournalStore as _, TenureStore as _};
 use bascule_core::tenure::{Event, Release};
@@ -43,6 +44,14 @@ const ACCEPTED_MS: u64 = 3_600_000;
 const COOL_DOWN_S: u64 = 10;
 /// Clocks run true, or at either end of what the timing allows.
 const DRIFTS_PPM: [i64; 3] = [-1_000, 0, 1_000];
+
+/// Every write of the simulation asks a keeper's hold: its primaries say so.
+async fn permits(keeper: &Keeper) {
+    loop {
+        keeper.found(Permit::InForce);
+        sleep(Duration::from_millis(500)).await;
+    }
+}
 
 /// What a seed came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,7 +272,9 @@ impl Stage {
             let process = &mut g.processes[number];
             (process.alive, process.frozen_ms, process.hold) = (true, 0, hold);
         });
-        tokio::spawn(async move { keeper.run().await })
+        tokio::spawn(async move {
+            tokio::join!(keeper.run(), permits(&keeper));
+        })
     }
 
     fn kill(&mut self, number: usize) {

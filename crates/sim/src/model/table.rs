@@ -132,7 +132,8 @@ fn plan(kind: Kind) -> Plan {
         names: BTreeMap::new(),
     };
     let to = manifest.other(&manifest.home).clone();
-    let request = Request { kind, to, accept_loss_ms: None, measured_pauses_ms: Vec::new() };
+    let request =
+        Request { kind, to, accept_loss_ms: None, accept_unsaved: false, measured_pauses_ms: Vec::new() };
     let plan = planner::plan(&manifest, &observation, &request).plan.expect("a tenure and two regions");
     narrowed(plan)
 }

@@ -89,7 +89,7 @@ pub fn keeper(name: &str) -> Place {
 }
 
 pub fn report(count: u64) -> Report {
-    let seen = RegionReport { writes: Writes::Work };
+    let seen = RegionReport { writes: Writes::Work, permit: None };
     let regions = [(region("east"), seen)].into();
     Report { count, at: Timestamp(3), version: "1".to_owned(), regions, decision: None }
 }

@@ -203,6 +203,6 @@ impl Lab {
 
     /// What the manifest asks of a move.
     pub fn objective(&self) -> anyhow::Result<Objective> {
-        Ok(drill::objective(&crate::site::Site::load(Path::new(&self.manifest))?.manifest))
+        Ok(drill::objective(&crate::site::Site::load(Path::new(&self.manifest), None)?.manifest))
     }
 }
