@@ -326,7 +326,6 @@ async fn await_shutdown_record(
     within_ms: u64,
 ) -> Result<Evidence, Attempt> {
     let deadline = Instant::now() + Duration::from_millis(within_ms);
-    let mut unread = String::new();
     loop {
         let late = Instant::now() >= deadline;
         match region.log.shutdown_record(end.lsn).await {
@@ -334,16 +333,14 @@ async fn await_shutdown_record(
                 let note = format!("replayed the old primary's shutdown checkpoint, which ends at {last}");
                 return Ok(Evidence::at(last, note));
             }
-            Ok(None) => unread.clear(),
-            // What the record proves can be done without, and the move is past its commit point: a log that can't be
-            // read must not end it here.
-            Err(PortError::Refused(why)) => unread = format!(" ({why})"),
+            Ok(None) => {}
+            Err(PortError::Refused(why)) => return Err(Attempt::Failed(why)),
             Err(PortError::Unknown(why)) if late => return Err(Attempt::Unknown(why)),
             Err(PortError::Unknown(_)) => {}
         }
         if late {
             return Ok(Evidence::note(format!(
-                "no shutdown checkpoint within {within_ms} ms{unread}; every user's write up to {end} is here, \
+                "no shutdown checkpoint within {within_ms} ms; every user's write up to {end} is here, \
                  and the old region will be rewound"
             )));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,6 +69,8 @@ struct Inner {
     sessions: BTreeMap<MemberName, Session>,
     /// The leader as it was last seen; asked anew when it does not answer.
     leader: Mutex<Option<MemberName>>,
+    /// That its log's records may not be read is told once.
+    unreadable: Once,
 }
 
 impl PatroniCluster {
@@ -80,7 +82,7 @@ impl PatroniCluster {
             .iter()
             .map(|m| (m.name.clone(), Session::new(login(&config, m, "postgres"))))
             .collect();
-        Self(Arc::new(Inner { config, http, sessions, leader: Mutex::new(None) }))
+        Self(Arc::new(Inner { config, http, sessions, leader: Mutex::new(None), unreadable: Once::new() }))
     }
 
     pub(super) fn config(&self) -> &PatroniConfig {
@@ -132,6 +134,13 @@ impl PatroniCluster {
             PortError::Refused(format!("the cluster's leader {name} is not in the manifest"))
         })?;
         Ok((name, session))
+    }
+
+    /// Its log's records may not be read.
+    pub(super) fn unreadable(&self, why: &SqlError) {
+        self.0.unreadable.call_once(
+            || tracing::warn!(%why, "the log's records can't be read: the old region will be rewound"),
+        );
     }
 
     /// Forget who leads: whoever was thought to does not answer.

@@ -9,7 +9,6 @@ use bascule_core::position::{Lsn, Position, Timeline};
 use super::client::PatroniCluster;
 use super::map::{self, Record};
 use crate::sql::SqlError;
-use tokio_postgres::error::SqlState;
 
 /// Records listed between where users' writes ended and the shutdown checkpoint: a handful. More than
 /// this is not a quiet log.
@@ -52,9 +51,14 @@ impl Log for PatroniCluster {
         );
         let rows = match session.ask(&sql).await {
             Ok(rows) => rows,
-            // Its reader may stand in the middle of a record that is still coming in. A right or an extension that is
-            // missing is neither there at the next question.
-            Err(SqlError::Refused { code, .. }) if !never(&code) => return Ok(None),
+            // Its reader may stand in the middle of a record that is still coming in. One that may not read at all goes
+            // on without: the old region is rewound then. It is asked again every few milliseconds, and told once.
+            Err(error @ SqlError::Refused { .. }) => {
+                if never(&error) {
+                    self.unreadable(&error);
+                }
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let records: Result<Vec<Record>, PortError> = rows
@@ -90,8 +94,8 @@ impl Log for PatroniCluster {
 }
 
 /// Whether asking again is of no use: class 42, access rule violation (PostgreSQL 15 manual, appendix A).
-fn never(code: &SqlState) -> bool {
-    code.code().starts_with("42")
+fn never(error: &SqlError) -> bool {
+    matches!(error, SqlError::Refused { code, .. } if code.code().starts_with("42"))
 }
 
 /// The parent timeline and where it was left.
