@@ -165,15 +165,13 @@ fn a_region_that_cannot_write_for_as_long_as_the_manifest_says_is_impaired() {
 
 #[test]
 fn a_region_that_can_write_no_more_says_why_its_keepers_do_not_let_it_go() {
-    let own = Place::Keeper { region: east(), name: "us-east-2-keeper1".parse().expect("a name") };
     let other = Place::Keeper { region: west(), name: "us-west-1-keeper1".parse().expect("a name") };
     let ill = |change: fn(&mut Scene)| {
         explain(|s| {
             let fails = Writes::Fail { why: "no answer".to_owned(), for_ms: 11_000 };
             s.impaired = Impaired::Release;
-            s.places = [own.clone(), other.clone(), Place::Witness]
-                .map(|place| vantage(place, fails.clone()))
-                .to_vec();
+            let own = Vantage { writes: Some(fails.clone()), ..guarded(Permit::InForce) };
+            s.places = vec![own, vantage(other.clone(), fails.clone()), vantage(Place::Witness, fails)];
             change(s);
         })
         .to_string()
