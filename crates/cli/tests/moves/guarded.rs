@@ -38,7 +38,7 @@ fn keepers_restarted_in_turn_are_no_gap(site: &Site) {
         site.lab.does(&["heal"]);
         let ready = || page(site, address, "/readyz").is_ok_and(|(status, _)| status == 200);
         assert!(eventually(ready), "{keeper}: {:?}", page(site, address, "/readyz"));
-        assert_eq!(page(site, address, "/readyz").unwrap().1, "ready, open and confirming");
+        assert_eq!(page(site, address, "/readyz").unwrap().1, "ready, open and confirming\n");
         let status: Value = serde_json::from_str(&page(site, address, "/status").unwrap().1).unwrap();
         assert_eq!((&status["confirming"], &status["permit"]), (&true.into(), &"in_force".into()));
     }
