@@ -12,7 +12,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::rig::eventually;
-use crate::site::{EAST, Site, WEST};
+use crate::site::{EAST, Site};
 
 /// Writes a second: the last one is known to 10 ms.
 const RATE: u32 = 100;
@@ -194,8 +194,6 @@ fn a_stepped_clock_is_nobodys_business(site: &Site) {
 #[test]
 fn every_fault_ends_a_regions_writes_within_the_bound() {
     let site = Site::up_in_mode("closes", "observe");
-    // What keepers would do by themselves in a new site.
-    site.bascule(&["reinstate", WEST]).must(0, "succeeded");
     site.at_rest();
     let heal = || drop(site.lab.does(&["heal"]));
     let parts = |fault: &'static str, parts: [&'static str; 2]| parts.map(|part| [fault, part]);

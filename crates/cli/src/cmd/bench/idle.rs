@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bascule_lab::part::PartKind;
-use bascule_lab::plan::{LabPlan, Place};
+use bascule_lab::plan::{Host, LabPlan, Place};
 use bascule_lab::status::PartStatus;
 use serde::Serialize;
 
@@ -24,20 +24,25 @@ pub struct Idle {
     pub cpu_percent: f64,
     /// Its share of memory (PSS).
     pub memory_mb: f64,
-    /// Of all keepers, the prober and the commands that ask: each one's mean.
+    /// Of a region's keepers, each of which asks its own region's member: their mean.
     pub store_requests_per_s: f64,
-    /// Between how many the store's requests were shared.
-    pub processes: usize,
 }
 
 /// Measure it.
 pub fn measure(lab: &Lab, dir: &Path) -> anyhow::Result<Idle> {
     let plan = LabPlan::load(dir)?;
     std::thread::sleep(QUIET_AFTER);
-    let (before, asked_before) = (keepers(lab)?, requests(lab, &plan)?);
+    let asked_of = || plan.regions.iter().map(|region| requests(lab, &plan, &region.store)).collect();
+    let (before, asked_before): (_, anyhow::Result<Vec<u64>>) = (keepers(lab)?, asked_of());
     let begun = Instant::now();
     std::thread::sleep(LASTS);
-    let (after, asked) = (keepers(lab)?, requests(lab, &plan)?);
+    let (after, asked): (_, anyhow::Result<Vec<u64>>) = (keepers(lab)?, asked_of());
+    let asked = asked?.into_iter().zip(asked_before?).zip(&plan.regions).map(|((asked, before), region)| {
+        #[allow(clippy::cast_precision_loss, reason = "counts of two minutes are far below 2^52")]
+        let shared = (asked - before) as f64 / region.keepers.len() as f64;
+        shared
+    });
+    let dearest = asked.fold(0.0, f64::max);
     let seconds = begun.elapsed().as_secs_f64();
     let used = |name: &str| after.get(name)?.cpu_ms.checked_sub(before.get(name)?.cpu_ms);
     let used: Option<Vec<u64>> = before.keys().map(|name| used(name)).collect();
@@ -48,8 +53,7 @@ pub fn measure(lab: &Lab, dir: &Path) -> anyhow::Result<Idle> {
     Ok(Idle {
         cpu_percent: most as f64 / 10.0 / seconds,
         memory_mb: memory as f64 / 1e6,
-        store_requests_per_s: (asked - asked_before) as f64 / seconds / after.len() as f64,
-        processes: after.len(),
+        store_requests_per_s: dearest / seconds,
     })
 }
 
@@ -58,22 +62,20 @@ fn keepers(lab: &Lab) -> anyhow::Result<BTreeMap<String, PartStatus>> {
     Ok(parts.filter(|part| part.kind == PartKind::Keeper).map(|part| (part.name.clone(), part)).collect())
 }
 
-/// Requests that the store's members were sent by clients, as etcd itself counts them.
-fn requests(lab: &Lab, plan: &LabPlan) -> anyhow::Result<u64> {
+/// Requests that a member of the store was sent by clients, as etcd itself counts them.
+fn requests(lab: &Lab, plan: &LabPlan, member: &Host) -> anyhow::Result<u64> {
+    let url = format!("http://{}:{}/metrics", member.address, plan.ports.etcd);
+    let text = lab.at(Place::Clients, &["curl", "-sS", "--max-time", "5", &url])?;
+    let counters = text.lines().filter(|line| {
+        line.starts_with("grpc_server_started_total") && line.contains("grpc_service=\"etcdserverpb.")
+    });
     let mut sum = 0;
-    for member in plan.stores() {
-        let url = format!("http://{}:{}/metrics", member.address, plan.ports.etcd);
-        let text = lab.at(Place::Clients, &["curl", "-sS", "--max-time", "5", &url])?;
-        let counters = text.lines().filter(|line| {
-            line.starts_with("grpc_server_started_total") && line.contains("grpc_service=\"etcdserverpb.")
-        });
-        for line in counters {
-            let count = line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok());
-            let count = count.with_context(|| format!("{url} says {line:?}"))?;
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
-            let count = count as u64;
-            sum += count;
-        }
+    for line in counters {
+        let count = line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok());
+        let count = count.with_context(|| format!("{url} says {line:?}"))?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
+        let count = count as u64;
+        sum += count;
     }
     Ok(sum)
 }

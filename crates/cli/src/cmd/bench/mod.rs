@@ -319,8 +319,8 @@ fn table(bench: &Bench) -> String {
     if let Some(idle) = &bench.idle_keeper {
         let _ = writeln!(
             out,
-            "an idle keeper: {:.2} % of a core and {:.1} MB (the dearest), {:.1} store requests a second (the mean of {})",
-            idle.cpu_percent, idle.memory_mb, idle.store_requests_per_s, idle.processes
+            "an idle keeper: {:.2} % of a core and {:.1} MB (the dearest), {:.1} store requests a second (of the dearest region's)",
+            idle.cpu_percent, idle.memory_mb, idle.store_requests_per_s
         );
     }
     let _ = writeln!(
