@@ -75,7 +75,7 @@ fn a_region_that_is_ill_is_let_go_by_a_person(site: &Site) {
     let failover = ["failover", "--to", EAST, "--accept-data-loss", "5m"];
     site.bascule(&failover).must(4, "renews its tenure, so it is not lost");
     site.bascule(&["release", "its database is dead", "--by", "ada"]).must(0, "us-west-1 lets go");
-    explained().must(3, "ada let us-west-1 go");
+    explained().must(3, "ada let it go");
     site.bascule(&failover).must(0, "succeeded");
     std::thread::sleep(Duration::from_secs(3));
     let report = load.end_load();
