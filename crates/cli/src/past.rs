@@ -92,7 +92,9 @@ impl Past {
         let request =
             Request { kind, to: to.clone(), accept_loss_ms: None, accept_unsaved: false, measured_pauses_ms };
         let assessment = match kind {
-            Kind::Failover => planner::plan(manifest, &seen.supposing_lost(manifest.other(to)), &request),
+            Kind::Failover => {
+                planner::plan(manifest, &seen.supposing_lost(manifest.other(to), seen.at), &request)
+            }
             Kind::Switchover | Kind::Reinstate | Kind::Restore => planner::plan(manifest, seen, &request),
         };
         let Some(plan) = assessment.plan else {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::decision::{self, Act, Decision, Open, Refusal, Rest, Situation, Vantage};
 use crate::id::{Epoch, OperationId, RegionName};
 use crate::manifest::{Automatic, Impaired, Manifest, Mode};
-use crate::observation::{Observation, Observed, RegionObservation};
+use crate::observation::{Observation, Observed};
 use crate::plan::Kind;
 use crate::planner::{self, Assessment, Code, Request};
 use crate::tenure::Tenure;
@@ -175,16 +175,7 @@ fn supposed_lost(
     standby: &RegionName,
     lost_since: Timestamp,
 ) -> Assessment {
-    let mut supposed = known.observation.clone();
-    let why = "supposed lost";
-    let lost = RegionObservation {
-        database: unseen(why),
-        gate: unseen(why),
-        pool: unseen(why),
-        compute: unseen(why),
-        lost_since: Some(lost_since),
-    };
-    supposed.regions.insert(tenure.active.clone(), lost);
+    let supposed = known.observation.supposing_lost(&tenure.active, lost_since);
     assess(known, &supposed, standby)
 }
 
@@ -206,10 +197,6 @@ fn assess(known: &Known<'_>, observation: &Observation, standby: &RegionName) ->
         measured_pauses_ms: Vec::new(),
     };
     planner::plan(known.manifest, observation, &request)
-}
-
-fn unseen<T>(why: &str) -> Observed<T> {
-    Observed::NotObserved { why: why.to_owned() }
 }
 
 fn judge(

@@ -67,9 +67,9 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// What would be seen if nothing of a region were in sight from now on.
+    /// What would be seen if nothing of a region were in sight, and it acknowledged nothing from `lost_since` on.
     #[must_use]
-    pub fn supposing_lost(&self, region: &RegionName) -> Self {
+    pub fn supposing_lost(&self, region: &RegionName, lost_since: Timestamp) -> Self {
         fn unseen<T>() -> Observed<T> {
             Observed::NotObserved { why: "supposed lost".to_owned() }
         }
@@ -79,7 +79,7 @@ impl Observation {
             gate: unseen(),
             pool: unseen(),
             compute: unseen(),
-            lost_since: Some(self.at),
+            lost_since: Some(lost_since),
         };
         supposed.regions.insert(region.clone(), lost);
         supposed

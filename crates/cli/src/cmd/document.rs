@@ -22,7 +22,6 @@ use clap::Args as ClapArgs;
 
 use self::older::Older;
 use crate::cmd::{block_on, print};
-
 use crate::past::{Past, Planned};
 use crate::site::Site;
 use crate::{exit, wiring};

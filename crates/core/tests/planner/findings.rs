@@ -313,7 +313,7 @@ fn a_region_that_is_supposed_lost_is_asked_for_nothing() {
         (found.plan.expect("a plan").steps, warned)
     };
     let closes = |observation| of(observation).0.iter().any(|step| step.id.to_string() == "close-us-east-2");
-    let supposed = healthy().supposing_lost(&east());
+    let supposed = healthy().supposing_lost(&east(), healthy().at);
     let well = healthy();
     assert!(closes(&well) && !closes(&supposed));
     assert_eq!(of(&supposed), of(&dark()), "as when it is gone");
