@@ -77,6 +77,8 @@ backend web
     retries 2
     # A request that reached an instance may have been carried out: only one that did not is tried again.
     retry-on conn-failure
+    # A kept connection may be closed by its instance just as a request is sent on it: a user would see that.
+    option http-server-close
     default-server inter 500ms fall 2 rise 1
 ",
         lb = region.lb.address,
