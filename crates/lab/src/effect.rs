@@ -33,7 +33,7 @@ pub fn make(world: &Arc<World>, fault: &Fault) -> anyhow::Result<String> {
         Fault::NodeLoss { node } => lose_part(world, node)?,
         Fault::PartLoss { part } => lose_part(world, part)?,
         Fault::PartFreeze { part } => {
-            let n = signal_part(world, part, Signal::STOP)?;
+            let n = signal_part(world, part, Signal::STOP, &['T', 'Z'])?;
             format!("{n} processes stopped")
         }
         Fault::DbCrash { region } => crash_leader(world, *region)?,
@@ -91,7 +91,9 @@ pub fn heal(world: &Arc<World>, region: Option<Place>) -> anyhow::Result<String>
                 restart(world, |name, _| name == part)?;
             }
             Fault::PartFreeze { part } => {
-                signal_part(world, part, Signal::CONT)?;
+                for process in processes_of(world, part) {
+                    proc::signal(process.pid, Signal::CONT)?;
+                }
             }
             Fault::SlowLink { .. } => speed_up(world)?,
             Fault::DiskFull { node } => {
@@ -108,12 +110,16 @@ pub fn heal(world: &Arc<World>, region: Option<Place>) -> anyhow::Result<String>
     Ok(format!("healed: {}", healed.join(", ")))
 }
 
-/// Signals every process of a place until a round meets none that `lacks` it yet.
-fn signal_all(place: Place, signal: Signal, lacks: impl Fn(i32) -> bool) -> anyhow::Result<usize> {
+/// Signals processes until a round meets `left` none that do not heed it yet.
+fn signal_all(
+    what: &str,
+    signal: Signal,
+    left: impl Fn() -> anyhow::Result<Vec<i32>>,
+) -> anyhow::Result<usize> {
     let mut met = std::collections::HashSet::new();
     let begun = Instant::now();
     while begun.elapsed() < EXIT_MAX {
-        let left: Vec<_> = proc::in_place(place)?.into_iter().filter(|pid| lacks(*pid)).collect();
+        let left = left()?;
         if left.is_empty() {
             return Ok(met.len());
         }
@@ -123,53 +129,46 @@ fn signal_all(place: Place, signal: Signal, lacks: impl Fn(i32) -> bool) -> anyh
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    anyhow::bail!("processes of {} do not take the signal", place.name())
+    anyhow::bail!("processes of {what} do not take the signal")
 }
 
 /// The line first: no peer may hear a connection being closed, as none does when a region loses its power.
 fn lose_region(world: &World, region: Place) -> anyhow::Result<String> {
     net::set_link(region, false)?;
-    let n = signal_all(region, Signal::KILL, |_| true)?;
+    let n = signal_all(region.name(), Signal::KILL, || proc::in_place(region))?;
     names(world, |_, place| place == region).iter().try_for_each(|name| wait_exit(world, name))?;
     Ok(format!("{n} processes killed, the line is cut"))
 }
 
 fn freeze_region(region: Place) -> anyhow::Result<String> {
-    let n = signal_all(region, Signal::STOP, |pid| {
-        proc::all().iter().any(|process| process.pid == pid && process.state != 'T')
+    let n = signal_all(region.name(), Signal::STOP, || {
+        let running: Vec<_> = proc::all().into_iter().filter(|process| process.state != 'T').collect();
+        let of_region = proc::in_place(region)?.into_iter();
+        Ok(of_region.filter(|pid| running.iter().any(|process| process.pid == *pid)).collect())
     })?;
     Ok(format!("{n} processes stopped"))
 }
 
-/// Signals a part and all that it started, once.
-fn signal_part(world: &World, part: &str, signal: Signal) -> anyhow::Result<usize> {
-    let processes = proc::all();
+/// A part and all that it started.
+fn processes_of(world: &World, part: &str) -> Vec<proc::Process> {
+    let mut processes = proc::all();
     let owners = proc::owners(&processes, &world.roots(), &world.homes());
-    let own: Vec<_> =
-        processes.iter().filter(|p| owners.get(&p.pid).is_some_and(|owner| owner == part)).collect();
-    own.iter().try_for_each(|process| proc::signal(process.pid, signal))?;
-    Ok(own.len())
+    processes.retain(|process| owners.get(&process.pid).is_some_and(|owner| owner == part));
+    processes
 }
 
-fn lose_part(world: &World, node: &str) -> anyhow::Result<String> {
-    let mut killed = std::collections::HashSet::new();
-    let begun = Instant::now();
-    while begun.elapsed() < EXIT_MAX {
-        let processes = proc::all();
-        let owners = proc::owners(&processes, &world.roots(), &world.homes());
-        let alive = processes.iter().filter(|process| process.state != 'Z').map(|process| process.pid);
-        let left: Vec<_> = alive.filter(|pid| owners.get(pid).is_some_and(|owner| owner == node)).collect();
-        if left.is_empty() {
-            wait_exit(world, node)?;
-            return Ok(format!("{} processes killed", killed.len()));
-        }
-        for pid in left {
-            proc::signal(pid, Signal::KILL)?;
-            killed.insert(pid);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    anyhow::bail!("processes of {node} do not end")
+/// Signals a part until none of its processes is in a state but these.
+fn signal_part(world: &World, part: &str, signal: Signal, heeded: &[char]) -> anyhow::Result<usize> {
+    signal_all(part, signal, || {
+        let processes = processes_of(world, part).into_iter();
+        Ok(processes.filter(|process| !heeded.contains(&process.state)).map(|process| process.pid).collect())
+    })
+}
+
+fn lose_part(world: &World, part: &str) -> anyhow::Result<String> {
+    let n = signal_part(world, part, Signal::KILL, &['Z'])?;
+    wait_exit(world, part)?;
+    Ok(format!("{n} processes killed"))
 }
 
 fn crash_leader(world: &World, region: Place) -> anyhow::Result<String> {

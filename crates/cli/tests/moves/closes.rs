@@ -167,6 +167,8 @@ impl Drop for Stepped<'_> {
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
+        // No part of the lab: it would not go down over it.
+        let _ = std::fs::remove_file(self.clock());
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bascule_core::ports::TenureStore as _;
 use bascule_stores::{EtcdConfig, EtcdStore};
 use etcd_client::{Client, ConnectOptions};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::site::name;
@@ -46,9 +46,12 @@ struct Member {
 }
 
 impl Member {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 }
 
@@ -141,8 +144,13 @@ impl Cluster {
     }
 
     /// Cut it off: connections to it stay, and nothing comes back.
+    /// Returns when it has stopped: on a busy machine it may answer for a while after the signal was sent.
     pub fn freeze(&self, number: usize) {
-        self.members[number].signal(Signal::STOP);
+        let member = &self.members[number];
+        member.signal(Signal::STOP);
+        // The status stays, so that its end can still be waited for.
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(member.pid()), stopped).unwrap();
     }
 
     pub fn thaw(&self, number: usize) {
