@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,14 +30,17 @@ const REMOTE_BACKEND: &str = "db_remote";
 
 /// Everything a command can reach. Nothing is connected yet.
 pub fn world(site: &Site) -> anyhow::Result<World> {
-    world_from(site, None)
+    world_of(site, stores(site, None, Arc::default())?)
 }
 
-/// The same, for a process that stands at an address: it asks the store's nearest member first.
-pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
+/// The same, for a process that stands at an address: it asks the store's nearest member first, and counts how often.
+pub fn world_from(site: &Site, here: IpAddr, asked: Arc<AtomicU64>) -> anyhow::Result<World> {
+    world_of(site, stores(site, Some(here), asked)?)
+}
+
+fn world_of(site: &Site, stores: Stores) -> anyhow::Result<World> {
     let manifest = &site.manifest;
     let http = http_client().context("can't set HTTP up")?;
-    let stores = stores(site, here)?;
     let mut regions = BTreeMap::new();
     for name in manifest.regions.keys() {
         regions.insert(name.clone(), region(site, name, &http)?);
@@ -58,12 +62,13 @@ pub fn world_from(site: &Site, here: Option<IpAddr>) -> anyhow::Result<World> {
     })
 }
 
-fn stores(site: &Site, here: Option<IpAddr>) -> anyhow::Result<Stores> {
+fn stores(site: &Site, here: Option<IpAddr>, asked: Arc<AtomicU64>) -> anyhow::Result<Stores> {
     let manifest = &site.manifest;
     Ok(match &manifest.store {
         Store::Sqlite { path } => Stores::of(SqliteStore::open(&site.path(path), &manifest.site)?),
         Store::Etcd { endpoints, user, tls } => {
             let mut config = etcd(site, endpoints, user.as_ref(), tls.as_ref())?;
+            config.asked = asked;
             if let Some(here) = here {
                 nearest_first(&mut config.endpoints, here);
             }
@@ -172,7 +177,7 @@ pub async fn survey_within(site: &Site, within: Duration) -> anyhow::Result<Fact
     let may_update = key.as_ref().map(|_| ()).map_err(|error| format!("{error:#}"));
     // who only asks signs nothing
     let key = key.unwrap_or_default();
-    let stores = stores(site, None);
+    let stores = stores(site, None, Arc::default());
     let looked_at = bascule_survey::Site {
         manifest: manifest.clone(),
         file: site.file.clone(),

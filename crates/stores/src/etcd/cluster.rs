@@ -4,10 +4,12 @@
 //! what was looked at, writes one of those keys, and revisions only grow. So once a compare has failed, no earlier
 //! copy that is still under way can succeed any more. What an answer that never came leaves open is `doubt`.
 //!
-//! Left out: balancing. The members are asked in the order they were given, and whoever answered last is asked first.
+//! Left out: balancing. The members are asked in the order they were given, nearest first, and whoever answered last is
+//! asked first; now and then the nearest is, which may be back.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bascule_core::ports::StoreError;
@@ -24,6 +26,9 @@ use super::EtcdConfig;
 const SHARE: u32 = 3;
 /// Between two rounds through all members: an election takes a second, and each question costs a packet.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two questions to the nearest member while another one answers. If it is still silent, that costs one request its
+/// share of the time, a third of a second: one renewal of a tenure is that late every half minute.
+const HOME_AFTER: Duration = Duration::from_secs(30);
 /// etcd answers pings that come oftener than every 5 s with a hang-up (`--grpc-keepalive-min-time`). These are for
 /// connections that nothing is sent on; any other is noticed by its requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -89,6 +94,9 @@ pub(super) struct Cluster {
     options: ConnectOptions,
     /// The number of the member that is asked first.
     preferred: watch::Sender<usize>,
+    /// When it last was the nearest, or that one was tried.
+    home: Mutex<Instant>,
+    asked: Arc<AtomicU64>,
     deadline: Duration,
     known: Mutex<HashMap<String, Slot>>,
 }
@@ -112,6 +120,8 @@ impl Cluster {
             members: config.endpoints.into_iter().map(member).collect(),
             options,
             preferred: watch::Sender::new(0),
+            home: Mutex::new(Instant::now()),
+            asked: config.asked,
             deadline: config.deadline,
             known: Mutex::default(),
         }
@@ -197,7 +207,7 @@ impl Cluster {
         // The newest failure of each member: what is said if none answers.
         let mut failures: Vec<Option<String>> = vec![None; self.members.len()];
         loop {
-            let first = *self.preferred.borrow();
+            let first = self.first();
             let mut refused = 0;
             for step in 0..self.members.len() {
                 let number = (first + step) % self.members.len();
@@ -231,8 +241,20 @@ impl Cluster {
         }
     }
 
+    /// The member to be asked first.
+    fn first(&self) -> usize {
+        let (preferred, now) = (*self.preferred.borrow(), Instant::now());
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if preferred != 0 && now.duration_since(*home) < HOME_AFTER {
+            return preferred;
+        }
+        *home = now;
+        0
+    }
+
     async fn ask_member(&self, number: usize, txn: &Txn) -> Result<TxnResponse, Error> {
         let client = self.client(number).await?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
         client.kv_client().max_decoding_message_size(MAX_ANSWER).txn(txn.clone()).await
     }
 
@@ -384,4 +406,24 @@ fn gets_of(response: &TxnResponse) -> Vec<Vec<Slot>> {
 pub(super) fn slot_of(kv: &KeyValue) -> Slot {
     let key = String::from_utf8_lossy(kv.key()).into_owned();
     Slot { key, changed: kv.mod_revision(), value: Some(kv.value().to_vec()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_nearest_member_is_tried_again_now_and_then() {
+        let urls = ["a", "b", "c"].map(|host| format!("http://{host}:2379"));
+        let cluster = Cluster::new(EtcdConfig::new(urls.to_vec()));
+        tokio::time::advance(HOME_AFTER * 2).await;
+        assert_eq!(cluster.first(), 0);
+        cluster.prefer(|_| true, 2);
+        assert_eq!(cluster.first(), 2, "who answered last");
+        tokio::time::advance(HOME_AFTER).await;
+        assert_eq!(cluster.first(), 0);
+        assert_eq!(cluster.first(), 2, "it may still be silent: once is enough");
+        cluster.prefer(|_| true, 0);
+        assert_eq!(cluster.first(), 0, "it is back");
+    }
 }

@@ -1,6 +1,8 @@
 //! How etcd is reached. Everything is given as a value: whoever reads the manifest reads its files.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use etcd_client::{Certificate, Identity, TlsOptions};
@@ -23,13 +25,22 @@ pub struct EtcdConfig {
     pub deadline: Duration,
     /// What every key begins with, before the site's name; with slashes around it.
     pub prefix: String,
+    /// Counts the requests that are sent to members: what this costs the cluster.
+    pub asked: Arc<AtomicU64>,
 }
 
 impl EtcdConfig {
     /// Members that are spoken to without a login; a request may take a second, and keys are under `/bascule/`.
     #[must_use]
     pub fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints, login: None, tls: None, deadline: DEADLINE, prefix: PREFIX.to_owned() }
+        Self {
+            endpoints,
+            login: None,
+            tls: None,
+            deadline: DEADLINE,
+            prefix: PREFIX.to_owned(),
+            asked: Arc::default(),
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), EtcdConfigError> {

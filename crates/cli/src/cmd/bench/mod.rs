@@ -319,7 +319,7 @@ fn table(bench: &Bench) -> String {
     if let Some(idle) = &bench.idle_keeper {
         let _ = writeln!(
             out,
-            "an idle keeper: {:.2} % of a core and {:.1} MB (the dearest), {:.1} store requests a second (of the dearest region's)",
+            "an idle keeper (the dearest): {:.2} % of a core, {:.1} MB, {:.1} store requests a second",
             idle.cpu_percent, idle.memory_mb, idle.store_requests_per_s
         );
     }

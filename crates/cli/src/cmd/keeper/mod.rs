@@ -3,7 +3,7 @@
 //! Two threads: in one the keeper renews, looks and decides; in the other stand the permit and the HTTP answers,
 //! so that a decision that takes long keeps no commit waiting, and a loop that hangs opens no gate.
 
-mod pages;
+pub(super) mod pages;
 mod service;
 
 use std::net::SocketAddr;
@@ -61,7 +61,8 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
     let post = post(site, args)?;
     tracing::info!(place = %post.place, timing = %policy.timing(), "keeper starts");
     block_on(async {
-        let world = wiring::world_from(site, Some(post.address.ip()))?;
+        let asked = Arc::default();
+        let world = wiring::world_from(site, post.address.ip(), Arc::clone(&asked))?;
         let keeper = Keeper::new(Settings {
             world,
             manifest: Arc::new(site.manifest.clone()),
@@ -75,7 +76,7 @@ pub fn run(site: &Site, args: &Args) -> anyhow::Result<ExitCode> {
         let at = args.listen.unwrap_or(post.address);
         let listener = std::net::TcpListener::bind(at).with_context(|| format!("listen on {at}"))?;
         let permit_name = name(&post);
-        let gate = Gate::new(post.place.clone(), keeper.clone(), permit_name.is_some());
+        let gate = Gate::new(post.place.clone(), keeper.clone(), permit_name.is_some(), asked);
         let permit = permit(site, &post, permit_name, &policy, &gate)?;
         let served = serve_apart(listener, gate.clone(), permit)?;
         tokio::select! {

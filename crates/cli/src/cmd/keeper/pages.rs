@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
@@ -15,6 +16,9 @@ use bascule_engine::keeper::Keeper;
 use bascule_providers::permit::PermitState;
 use serde::Serialize;
 
+/// The metric that tells what a keeper costs the store.
+pub(crate) const STORE_REQUESTS: &str = "bascule_store_requests_total";
+
 /// What the permit and the answers ask.
 #[derive(Clone)]
 pub(super) struct Gate {
@@ -23,11 +27,13 @@ pub(super) struct Gate {
     pub permit: Arc<PermitState>,
     /// Whether it is one of the two whose confirmations count.
     confirms: bool,
+    /// How often it has asked the store.
+    asked: Arc<AtomicU64>,
 }
 
 impl Gate {
-    pub fn new(place: Place, keeper: Keeper, confirms: bool) -> Self {
-        Self { place, keeper, permit: Arc::default(), confirms }
+    pub fn new(place: Place, keeper: Keeper, confirms: bool, asked: Arc<AtomicU64>) -> Self {
+        Self { place, keeper, permit: Arc::default(), confirms, asked }
     }
 
     /// Whether its loops turn. `Err` is which one does not.
@@ -178,6 +184,10 @@ async fn metrics(Shared(gate): Shared<Gate>) -> String {
             ("gauge", "Log that waits for the other region.", gate.permit.unconfirmed()),
         ),
         ("bascule_permit_sessions_total", ("counter", "Sessions with a primary.", gate.permit.sessions())),
+        (
+            STORE_REQUESTS,
+            ("counter", "Requests sent to members of the store.", gate.asked.load(Ordering::Relaxed)),
+        ),
     ]);
     rows.iter().fold(String::new(), |text, (name, (kind, help, value))| {
         text + &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
