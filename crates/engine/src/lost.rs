@@ -103,6 +103,7 @@ pub(crate) async fn prove(
         world: world.clone(),
         operation: operation.clone(),
         term: Term(0),
+        base: tenure.epoch,
         from: tenure.active.clone(),
         to: survivor.clone(),
         source: None,

@@ -25,6 +25,8 @@ use crate::world::{RegionPorts, World};
 const POLL: Duration = Duration::from_millis(5);
 /// Pause between two looks at a cluster that restarts, outside the pause: a fraction of a Patroni loop.
 const SLOW_POLL: Duration = Duration::from_millis(250);
+/// Between two looks whether users are served while a region is waited for: each asks a gate and a pool, some 10 ms of work.
+const REOPEN_AFTER: Duration = Duration::from_secs(2);
 /// Pause between two looks at a tenure that is waited out: a tenth of the shortest time between renewals.
 const WAIT_POLL: Duration = Duration::from_millis(100);
 /// A region that feeds its standby is not lost. A feed in use is never silent for so long: it carries the
@@ -81,6 +83,8 @@ pub(crate) struct Setting {
     pub world: World,
     pub operation: OperationId,
     pub term: Term,
+    /// The epoch that its plan was made in.
+    pub base: Epoch,
     pub from: RegionName,
     pub to: RegionName,
     /// What an earlier step read, if this one needs it.
@@ -155,6 +159,7 @@ impl Setting {
             world: world.clone(),
             operation: id.clone(),
             term,
+            base: state.plan.base,
             from: state.plan.from.clone(),
             to: state.plan.to.clone(),
             source: source.and_then(|step| state.evidence(step)).cloned(),
@@ -254,7 +259,7 @@ async fn act(setting: &Setting, action: &Action) -> Result<Evidence, Attempt> {
         }
         Action::MoveName { name, from, to, ttl_s } => move_name(setting, name, from, to, *ttl_s).await,
         Action::AwaitFollowing { region, within_ms } => {
-            await_following(setting.region(region)?, *within_ms).await
+            await_following(setting, region, *within_ms).await
         }
         Action::VerifyWrite { region } => verify(setting, region).await,
         Action::ConfirmLost { region } => confirm_lost(setting, region).await,
@@ -361,10 +366,18 @@ async fn move_name(
     Ok(Evidence::note(format!("{name} points at {new} ({to})")))
 }
 
-async fn await_following(region: &RegionPorts, within_ms: u64) -> Result<Evidence, Attempt> {
+/// A region that is rewound takes minutes to follow; users are served by the other one meanwhile.
+async fn await_following(
+    setting: &Setting,
+    region: &RegionName,
+    within_ms: u64,
+) -> Result<Evidence, Attempt> {
+    let ports = setting.region(region)?;
+    let serving = if region == &setting.from { &setting.to } else { &setting.from };
     let deadline = Instant::now() + Duration::from_millis(within_ms);
+    let mut reopened = Instant::now();
     loop {
-        let seen = region.database.observe().await;
+        let seen = ports.database.observe().await;
         let state = match seen.seen() {
             Some(database) => {
                 let (well, all) = database.well();
@@ -378,6 +391,10 @@ async fn await_following(region: &RegionPorts, within_ms: u64) -> Result<Evidenc
         if Instant::now() >= deadline {
             return Err(Attempt::Failed(format!("does not follow within {within_ms} ms: {state}")));
         }
+        if reopened.elapsed() >= REOPEN_AFTER {
+            reopened = Instant::now();
+            serve_again(setting, serving).await;
+        }
         sleep(SLOW_POLL).await;
     }
 }
@@ -390,16 +407,21 @@ async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Atte
         {
             return Ok(Evidence::note(format!("wrote, read back and removed a row, served by {served_by}")));
         }
-        if let Err(error) = open_again(setting, region).await {
-            tracing::debug!(%region, %error, "not opened again; tried at the next look");
-        }
+        serve_again(setting, region).await;
         sleep(SLOW_POLL).await;
     }
 }
 
-/// A load balancer that was restarted since this operation opened it is closed, and a late call may have the pool hold. While
-/// the operation is open nobody else mends either, and it would wait for ever. The epoch is asked for before each
-/// call, as before any other to a gate.
+async fn serve_again(setting: &Setting, region: &RegionName) {
+    if let Err(error) = open_again(setting, region).await {
+        tracing::debug!(%region, %error, "not opened again; tried at the next look");
+    }
+}
+
+/// A load balancer that was restarted since it was opened is closed, and a late call may have the pool hold. While
+/// the operation is open nobody else mends either, and users would wait for its end. It is what the journal says
+/// of this region already, so it is no step of its own. The tenure is asked for before each call, as before any other to a gate:
+/// the region must be active by this operation, or in an operation that moves nothing.
 async fn open_again(setting: &Setting, region: &RegionName) -> Result<(), PortError> {
     let Some(ports) = setting.world.regions.get(region) else { return Ok(()) };
     let (gate, pool) = tokio::join!(ports.gate.observe(), ports.pool.observe());
@@ -410,8 +432,10 @@ async fn open_again(setting: &Setting, region: &RegionName) -> Result<(), PortEr
     }
     let tenure =
         setting.world.tenures.tenure().await.map_err(|error| PortError::Refused(error.to_string()))?;
-    let own =
-        |tenure: &tenure::Tenure| tenure.by.as_ref() == Some(&setting.operation) && &tenure.active == region;
+    let own = |tenure: &tenure::Tenure| {
+        let by_this = tenure.by.as_ref() == Some(&setting.operation);
+        &tenure.active == region && (by_this || tenure.epoch == setting.base)
+    };
     let Some(tenure) = tenure.filter(own) else { return Ok(()) };
     if closed {
         ports.gate.set(GateState::Local, tenure.epoch).await?;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bascule_core::observation::GateState;
 use bascule_core::plan::Kind;
 use bascule_sim::drive::{self, Command, Run};
 use bascule_sim::fault::{Fault, Faults};
+use bascule_sim::log::Role;
 
 use crate::stage::{Case, Trial, in_virtual_time, sleep_ms, writes_flow};
 
@@ -121,6 +123,49 @@ fn a_person_who_asks_it_to_stop_before_the_commit_gets_all_as_it_was() {
             }
             trial.check(&run, &format!("asked to stop after {after_ms} ms")).await;
             assert!(writes_flow(&trial.site).await);
+        });
+    }
+}
+
+/// A region that comes back takes long to follow; the operation is open, so nobody else mends what users go through.
+#[test]
+fn a_load_balancer_restarted_while_a_region_is_waited_for_serves_again() {
+    const TAKES_MS: u64 = 30_000;
+    for kind in [Kind::Switchover, Kind::Reinstate] {
+        in_virtual_time(async {
+            let trial = Trial::new(Case { kind, back: false }, 3).await;
+            let (serving, waited_for) = match kind {
+                Kind::Switchover => (&trial.to, &trial.from),
+                Kind::Failover | Kind::Reinstate | Kind::Restore => (&trial.from, &trial.to),
+            };
+            let (mut closed_ms, mut opened_ms) = (None, None);
+            let apply = trial.apply(None);
+            tokio::pin!(apply);
+            let run = loop {
+                tokio::select! {
+                    run = &mut apply => break run,
+                    () = sleep_ms(10) => trial.site.sim.with(|s| {
+                        let now_ms = s.now_ms;
+                        if closed_ms.is_some() && opened_ms.is_none() && s.takes_writes(serving) {
+                            opened_ms = Some(now_ms);
+                        }
+                        let writes = s.takes_writes(serving);
+                        if let Role::Standby { ready_ms } = &mut s.region(waited_for).log.role
+                            && writes
+                            && closed_ms.is_none()
+                        {
+                            *ready_ms = now_ms + TAKES_MS;
+                            s.region(serving).gate = GateState::Closed;
+                            closed_ms = Some(now_ms);
+                        }
+                    }),
+                }
+            };
+            let trace = trial.site.sim.with(|s| s.trace.join("\n"));
+            assert!(run.succeeded(), "{kind:?}: {run:?}\n{trace}");
+            let waited_ms = opened_ms.expect("it opens") - closed_ms.expect("it was closed");
+            assert!(waited_ms < 3_000, "{kind:?}: {waited_ms} ms\n{trace}");
+            trial.check(&run, "a load balancer restarted").await;
         });
     }
 }
