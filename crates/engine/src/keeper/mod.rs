@@ -9,6 +9,7 @@
 //!
 //! What it leaves out: the permit and the HTTP answers, which stand in threads of their own and ask the hold.
 
+mod decide;
 mod gate;
 mod look;
 mod state;

@@ -4,9 +4,11 @@
 //! A process that is frozen neither sends nor sees an answer; what it asked for before is carried out all the
 //! same. Its permit is asked for the time at the instant of a write, by its own clock.
 
+mod judge;
 pub mod scenes;
 pub mod store;
 pub mod trial;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -7,7 +7,8 @@ use bascule_core::vantage::Writes;
 use bascule_engine::executor::Error;
 use tokio::time::sleep;
 
-use super::trial::{Stage, Trouble};
+use super::trial::Stage;
+use super::trouble::Trouble;
 use crate::drive::Run;
 use crate::rng::Rng;
 

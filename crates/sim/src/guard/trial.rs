@@ -7,39 +7,26 @@ use std::time::Duration;
 use bascule_core::id::RegionName;
 use bascule_core::manifest::{Impaired, Manifest};
 use bascule_core::permit::Permit;
-use bascule_core::plan::Kind;
-use bascule_core::ports::{JournalStore as _, TenureStore as _};
-use bascule_core::tenure::{Event, Release};
-use bascule_core::time::Timestamp;
+use bascule_core::ports::TenureStore as _;
 use bascule_core::vantage::Place;
-use bascule_engine::crash::CrashPoint;
 use bascule_engine::keeper::{Keeper, Settings};
 use bascule_engine::world::{SharedSight, World};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::store::PlacedStore;
-use super::{Clocks, FakeProbe, Guard, PLACES, Process, WITNESS};
-use crate::drive::{self, Command, Run};
-use crate::fault::Faults;
+use super::trouble::{FAULTS_MS, LASTS_MS, Trouble, trouble};
+use super::{Clocks, FakeProbe, Guard, Process, WITNESS};
+use crate::drive::Run;
 use crate::model::table::automatic;
 use crate::rng::Rng;
 use crate::site::{MANIFEST, Site, world};
 use crate::store::FaultyStore;
 
 /// Two keepers in each region, and the witness' prober.
-const PROCESSES: usize = 5;
-/// The last fault begins before this, in virtual milliseconds.
-const FAULTS_MS: u64 = 40_000;
-/// The longest a fault lasts: longer than a failover with everything that it waits for.
-const LASTS_MS: u64 = 20_000;
-/// Within this the healed site is whole again, in virtual milliseconds: an operation that waits twice in vain
-/// for a region to follow (two minutes each), then a reinstatement with a rewind, and cool-downs.
-const HEALED_WITHIN_MS: u64 = 420_000;
+pub(super) const PROCESSES: usize = 5;
 /// Sites of which a region stays lost while everything else is mended.
 const FOR_GOOD_PER_MILLE: u64 = 300;
-/// Loss that a person accepts rather than have no site, in milliseconds.
-const ACCEPTED_MS: u64 = 3_600_000;
 /// No second move by itself within this, in seconds. Shorter than the default, so that seeds see two.
 const COOL_DOWN_S: u64 = 10;
 /// Clocks run true, or at either end of what the timing allows.
@@ -73,43 +60,6 @@ impl Played {
         let wrong = self.wrong.as_deref().unwrap_or("nothing is wrong");
         format!("seed {seed}: {wrong}\n{}\nseed {seed}: {wrong}", self.trace.join("\n"))
     }
-}
-
-/// One thing that goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// A region's machines stop, and come back.
-    Lose(usize),
-    /// They all sleep, and wake.
-    Freeze(usize),
-    /// A process sleeps.
-    Sleep(usize),
-    /// A process dies; another starts in its place.
-    Kill(usize),
-    /// A place is cut off from both others.
-    Isolate(usize),
-    /// Messages from one place to another are lost.
-    OneWay(usize, usize),
-    /// Messages between two places are lost.
-    Cut(usize, usize),
-    /// Messages to and from the store are lost or made twice.
-    StoreLoses,
-    /// The store answers late.
-    StoreSlow,
-    /// A process' wall clock is set.
-    WallStep(usize),
-    /// Probes say the contrary of what they saw.
-    Lies,
-    /// Calls to parts fail, and journal writes.
-    Calls,
-    /// The standby falls behind.
-    Lag,
-    /// A person moves the site, and may be killed meanwhile.
-    Switchover,
-    /// A region's instances answer nobody.
-    Ill(usize),
-    /// A person has the active region let go, and takes it back.
-    LetGo,
 }
 
 /// Play a seed from its beginning to its end.
@@ -153,42 +103,12 @@ fn lets_go(seed: u64) -> bool {
     seed % 4 == 1
 }
 
-fn trouble(rng: &mut Rng) -> Trouble {
-    let place = |rng: &mut Rng, of: usize| usize::try_from(rng.below(of as u64)).unwrap_or(0);
-    let pair = |rng: &mut Rng| {
-        let a = place(rng, PLACES);
-        (a, (a + 1 + place(rng, PLACES - 1)) % PLACES)
-    };
-    match rng.below(16) {
-        0 | 1 => Trouble::Lose(place(rng, 2)),
-        2 | 3 => Trouble::Freeze(place(rng, 2)),
-        4 => Trouble::Sleep(place(rng, PROCESSES)),
-        5 => Trouble::Kill(place(rng, PROCESSES)),
-        6 => Trouble::Isolate(place(rng, PLACES)),
-        7 => {
-            let (a, b) = pair(rng);
-            Trouble::OneWay(a, b)
-        }
-        8 => {
-            let (a, b) = pair(rng);
-            Trouble::Cut(a, b)
-        }
-        9 => Trouble::StoreLoses,
-        10 => Trouble::StoreSlow,
-        11 => Trouble::WallStep(place(rng, PROCESSES)),
-        12 => Trouble::Lies,
-        13 => Trouble::Calls,
-        14 => Trouble::Lag,
-        _ => Trouble::Switchover,
-    }
-}
-
 pub(super) struct Stage {
-    site: Site,
-    manifest: Arc<Manifest>,
-    regions: [RegionName; 2],
-    tasks: Vec<JoinHandle<()>>,
-    people: Vec<JoinHandle<Run>>,
+    pub(super) site: Site,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) regions: [RegionName; 2],
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) people: Vec<JoinHandle<Run>>,
 }
 
 impl Stage {
@@ -277,7 +197,7 @@ impl Stage {
         })
     }
 
-    fn kill(&mut self, number: usize) {
+    pub(super) fn kill(&mut self, number: usize) {
         self.tasks[number].abort();
         self.site.sim.with(|s| {
             if let Some(guard) = &mut s.guard {
@@ -286,7 +206,7 @@ impl Stage {
         });
     }
 
-    fn restart(&mut self, number: usize) {
+    pub(super) fn restart(&mut self, number: usize) {
         self.kill(number);
         self.tasks[number] = self.start(number);
     }
@@ -308,159 +228,8 @@ impl Stage {
         }
     }
 
-    pub(super) fn begin(&mut self, trouble: Trouble, rng: &mut Rng) {
-        let sim = self.site.sim.clone();
-        match trouble {
-            Trouble::Lose(place) => {
-                let region = self.regions[place].clone();
-                sim.with(|s| s.lose(&region));
-                self.kill(2 * place);
-                self.kill(2 * place + 1);
-            }
-            Trouble::Freeze(place) => {
-                let region = self.regions[place].clone();
-                sim.with(|s| s.region(&region).frozen_ms = u64::MAX);
-            }
-            Trouble::Sleep(number) => self.guard(|g| g.processes[number].frozen_ms = u64::MAX),
-            Trouble::Kill(number) => self.kill(number),
-            Trouble::Isolate(place) => self.links(place, None, false),
-            Trouble::OneWay(from, to) => sim.with(|s| s.set_link(from, to, false)),
-            Trouble::Cut(a, b) => self.links(a, Some(b), false),
-            Trouble::StoreLoses => {
-                let loss = 50 + rng.below(400);
-                self.guard(|g| g.loss_per_mille = loss);
-            }
-            Trouble::StoreSlow => {
-                let slow = 100 + rng.below(1_500);
-                self.guard(|g| g.store_slow_ms = slow);
-            }
-            Trouble::WallStep(number) => {
-                let step = i64::try_from(rng.below(7_200_000)).unwrap_or(0) - 3_600_000;
-                self.guard(|g| g.processes[number].clocks.step_wall(step));
-            }
-            Trouble::Lies => {
-                let lies = 100 + rng.below(900);
-                self.guard(|g| g.lies_per_mille = lies);
-            }
-            Trouble::Calls => {
-                let (per_mille, left) = (20 + rng.below(200), 1 + u32::try_from(rng.below(8)).unwrap_or(0));
-                sim.with(|s| s.faults = Faults::Random { per_mille, left });
-            }
-            Trouble::Lag => {
-                let lag_ms = 100 + rng.below(9_000);
-                sim.with(|s| s.lag_ms = lag_ms);
-            }
-            Trouble::Switchover => {
-                let when = if rng.chance(500) { "before" } else { "after" };
-                let crash =
-                    rng.chance(600).then(|| format!("{when}={}", 1 + rng.below(25)).parse().ok()).flatten();
-                self.person(crash);
-            }
-            Trouble::Ill(place) => self.ill(place, true),
-            Trouble::LetGo => self.let_go(true),
-        }
-    }
-
-    fn mend(&mut self, trouble: Trouble) {
-        let sim = self.site.sim.clone();
-        match trouble {
-            Trouble::Lose(place) => {
-                let region = self.regions[place].clone();
-                sim.with(|s| s.bring_back(&region));
-                self.restart(2 * place);
-                self.restart(2 * place + 1);
-            }
-            Trouble::Freeze(place) => {
-                let region = self.regions[place].clone();
-                sim.with(|s| s.region(&region).frozen_ms = 0);
-            }
-            Trouble::Sleep(number) => self.guard(|g| g.processes[number].frozen_ms = 0),
-            Trouble::Kill(number) => self.restart(number),
-            Trouble::Isolate(place) => self.links(place, None, true),
-            Trouble::OneWay(from, to) => sim.with(|s| s.set_link(from, to, true)),
-            Trouble::Cut(a, b) => self.links(a, Some(b), true),
-            Trouble::StoreLoses => self.guard(|g| g.loss_per_mille = 0),
-            Trouble::StoreSlow => self.guard(|g| g.store_slow_ms = 0),
-            Trouble::WallStep(number) => self.guard(|g| g.processes[number].clocks.step_wall(0)),
-            Trouble::Lies => self.guard(|g| g.lies_per_mille = 0),
-            Trouble::Calls => sim.with(|s| s.faults = Faults::None),
-            Trouble::Lag => sim.with(|s| s.lag_ms = crate::site::LAG_MS),
-            Trouble::Switchover => {}
-            Trouble::Ill(place) => self.ill(place, false),
-            Trouble::LetGo => self.let_go(false),
-        }
-    }
-
-    fn ill(&self, place: usize, ill: bool) {
-        let region = self.regions[place].clone();
-        self.site.sim.with(|s| s.region(&region).ill = ill);
-    }
-
-    /// A person tries it, and takes it back until that is done.
-    fn let_go(&self, on: bool) {
-        let (store, sim) = (self.site.store.clone(), self.site.sim.clone());
-        tokio::spawn(async move {
-            loop {
-                if let Ok(Some(tenure)) = store.tenure().await {
-                    let (epoch, at) = (tenure.epoch, Timestamp(sim.now_ms()));
-                    let release = Release {
-                        by: "a person".to_owned(),
-                        why: "a trial".to_owned(),
-                        at,
-                        for_a_while: false,
-                    };
-                    let event = match tenure.released {
-                        _ if on => Event::Released { epoch, release },
-                        Some(release) => Event::Kept { epoch, release },
-                        None => return sim.say("a person: nothing was let go"),
-                    };
-                    match store.advance(event).await {
-                        Ok(tenure) => {
-                            return sim.say(format!("a person: let go = {}", tenure.released.is_some()));
-                        }
-                        Err(error) => sim.say(format!("a person is told: {error}")),
-                    }
-                }
-                if on {
-                    return;
-                }
-                sleep(Duration::from_millis(500)).await;
-            }
-        });
-    }
-
-    fn guard(&self, change: impl FnOnce(&mut Guard)) {
+    pub(super) fn guard(&self, change: impl FnOnce(&mut Guard)) {
         self.site.sim.with(|s| s.guard.as_mut().map(change));
-    }
-
-    fn links(&self, place: usize, other: Option<usize>, up: bool) {
-        self.site.sim.with(|s| {
-            for far in (0..PLACES).filter(|far| *far != place && other.is_none_or(|o| o == *far)) {
-                s.set_link(place, far, up);
-                s.set_link(far, place, up);
-            }
-        });
-    }
-
-    /// A person asks for a switchover, and may be gone at any journal write.
-    pub(super) fn person(&mut self, crash: Option<CrashPoint>) {
-        let site = Site {
-            manifest: (*self.manifest).clone(),
-            sim: self.site.sim.clone(),
-            store: self.site.store.clone(),
-            world: self.site.world.clone(),
-        };
-        let id = format!("person-{}", self.people.len()).parse().expect("an id");
-        self.people.push(tokio::spawn(async move {
-            let Ok(Some(tenure)) = site.store.tenure().await else { return Run::Died };
-            let to = site.manifest.other(&tenure.active).clone();
-            let assessment = drive::assess(&site, Kind::Switchover, &to, None).await;
-            let Some(plan) = assessment.runnable().cloned() else {
-                site.sim.say("the person is refused");
-                return Run::Died;
-            };
-            drive::run(&site, &id, Command::Apply(Box::new(plan)), crash).await
-        }));
     }
 
     /// How the last person's switchover came out, if it does within a time.
@@ -489,95 +258,6 @@ impl Stage {
     /// The region of a place.
     pub(super) fn region(&self, place: usize) -> &RegionName {
         &self.regions[place]
-    }
-
-    /// Everything but one region is mended, and that one stays lost: its users' site must be served by the other one,
-    /// if need be after a person has accepted the loss. Then it returns after all.
-    async fn one_is_lost_for_good(&mut self, lost: usize) -> Option<String> {
-        let (gone, left) = (self.regions[lost].clone(), self.regions[1 - lost].clone());
-        self.begin(Trouble::Lose(lost), &mut Rng::new(0));
-        if self.site.sim.with(|s| !s.regions[&left].alive) {
-            self.mend(Trouble::Lose(1 - lost));
-        }
-        self.site.sim.say(format!("{gone} is lost for good, all else is mended"));
-        for _ in 0..HEALED_WITHIN_MS / 1_000 {
-            let violations = self.site.sim.with(|s| s.violations.clone());
-            if !violations.is_empty() {
-                return Some(violations.join("; "));
-            }
-            if self.site.sim.with(|s| s.attempt(&left).as_ref() == Some(&left)) {
-                self.mend(Trouble::Lose(lost));
-                return None;
-            }
-            self.person_fails_over(&left).await;
-            sleep(Duration::from_millis(1_000)).await;
-        }
-        Some(format!("with {gone} lost for good nobody serves"))
-    }
-
-    /// A person sees that the keepers refuse, and accepts whatever is lost.
-    async fn person_fails_over(&mut self, to: &RegionName) {
-        let Ok(Some(tenure)) = self.site.store.tenure().await else { return };
-        let refuses = self.site.store.open().await.is_ok_and(|open| open.is_none());
-        if &tenure.active == to || !refuses {
-            return;
-        }
-        let assessment = drive::assess(&self.site, Kind::Failover, to, Some(ACCEPTED_MS)).await;
-        let Some(plan) = assessment.runnable().cloned() else {
-            let blocks: Vec<_> = assessment.blocks.iter().map(|b| b.code.as_str()).collect();
-            self.site.sim.say(format!("the person can't fail over: {blocks:?}"));
-            return;
-        };
-        self.guard(|g| g.rpo_ms = ACCEPTED_MS);
-        let id = format!("accepted-{}", self.site.sim.now_ms()).parse().expect("an id");
-        drive::run(&self.site, &id, Command::Apply(Box::new(plan)), None).await;
-    }
-
-    /// All that was wrong is mended; the site must become whole without a person.
-    async fn heal_and_judge(&mut self) -> Option<String> {
-        for place in 0..2 {
-            let lost = self.site.sim.with(|s| !s.regions[&self.regions[place]].alive);
-            if lost {
-                self.mend(Trouble::Lose(place));
-            }
-        }
-        self.site.sim.say("all is mended");
-        let mut left_ms = HEALED_WITHIN_MS;
-        loop {
-            let wrong = self.not_whole().await;
-            let violations = self.site.sim.with(|s| s.violations.clone());
-            if !violations.is_empty() {
-                return Some(violations.join("; "));
-            }
-            wrong.as_ref()?;
-            if left_ms == 0 {
-                return wrong;
-            }
-            left_ms -= 1_000;
-            sleep(Duration::from_millis(1_000)).await;
-        }
-    }
-
-    /// What is still missing, in a sentence.
-    async fn not_whole(&self) -> Option<String> {
-        let tenure = self.site.store.tenure().await.ok().flatten();
-        let Some(tenure) = tenure else { return Some("there is no tenure".to_owned()) };
-        if let Ok(Some(open)) = self.site.store.open().await {
-            return Some(format!("{} is open", open.header.id));
-        }
-        let other = self.manifest.other(&tenure.active).clone();
-        let (serves, follows) = self.site.sim.with(|s| {
-            let serves = s.attempt(&tenure.active).as_ref() == Some(&tenure.active)
-                && s.attempt(&other).as_ref() == Some(&tenure.active);
-            (serves, s.feed(&other).0 && !s.regions[&other].log.is_primary())
-        });
-        if !serves {
-            return Some(format!("users of both regions are not served by {}", tenure.active));
-        }
-        if !follows {
-            return Some(format!("{other} does not follow"));
-        }
-        (!tenure.settled).then(|| "the move is not settled".to_owned())
     }
 
     async fn end(mut self, wrong: Option<String>) -> Played {
