@@ -6,15 +6,16 @@ use std::time::Instant;
 
 use bascule_sim::model::{Bound, I1, Mutation, check};
 
-const BOUNDS: [Bound; 5] = [
-    Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 1 },
-    Bound { ttl: 4, keepers: 1, operations: 2, takeovers: 0 },
-    Bound { ttl: 8, keepers: 1, operations: 1, takeovers: 1 },
-    Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 2 },
-    Bound { ttl: 4, keepers: 2, operations: 1, takeovers: 0 },
+const BOUNDS: [Bound; 6] = [
+    Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 1, releases: 0 },
+    Bound { ttl: 4, keepers: 1, operations: 2, takeovers: 0, releases: 0 },
+    Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 0, releases: 1 },
+    Bound { ttl: 8, keepers: 1, operations: 1, takeovers: 1, releases: 0 },
+    Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 2, releases: 0 },
+    Bound { ttl: 4, keepers: 2, operations: 1, takeovers: 0, releases: 0 },
 ];
 /// Two operations and a takeover: the least in which a call can outlive its controller.
-const LATE: Bound = Bound { ttl: 4, keepers: 1, operations: 2, takeovers: 1 };
+const LATE: Bound = Bound { ttl: 4, keepers: 1, operations: 2, takeovers: 1, releases: 0 };
 
 fn main() -> ExitCode {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

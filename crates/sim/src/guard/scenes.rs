@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bascule_core::id::Epoch;
 use bascule_core::ports::{ReportStore as _, StoreError, TenureStore as _};
 use bascule_core::vantage::Writes;
 use bascule_engine::executor::Error;
@@ -71,6 +72,24 @@ pub fn failing_told_after_a_move() -> u64 {
                 Writes::Work | Writes::NotProbed { .. } => None,
             });
         told.max().expect("somebody has looked")
+    })
+}
+
+/// What keepers that only observe say half a minute after the active region was lost, and in which epoch.
+#[must_use]
+pub fn lost_while_only_observed() -> (Vec<String>, Epoch) {
+    in_virtual_time(async {
+        let mut rng = Rng::new(1);
+        let mut stage = Stage::with(1, &mut rng, |_| ()).await;
+        stage.observe_only();
+        sleep(Duration::from_millis(CALM_MS)).await;
+        stage.begin(Trouble::Lose(0), &mut rng);
+        sleep(Duration::from_secs(30)).await;
+        let reports = stage.store().reports().await.expect("it is in memory").heard;
+        let at_west = reports.into_iter().filter(|(place, _)| place.is_in(stage.region(1)));
+        let said = at_west.filter_map(|(_, report)| report.decision).collect();
+        let tenure = stage.store().tenure().await.expect("it is in memory").expect("it was founded");
+        (said, tenure.epoch)
     })
 }
 

@@ -109,6 +109,8 @@ pub(super) struct Stage {
     pub(super) regions: [RegionName; 2],
     pub(super) tasks: Vec<JoinHandle<()>>,
     pub(super) people: Vec<JoinHandle<Run>>,
+    /// Whether its keepers only say what they would do.
+    pub(super) observe_only: bool,
 }
 
 impl Stage {
@@ -146,13 +148,21 @@ impl Stage {
             guard.rpo_ms = rpo_ms;
             s.guard = Some(guard);
         });
-        let mut stage =
-            Self { site, manifest: Arc::new(manifest), regions, tasks: Vec::new(), people: Vec::new() };
+        let (tasks, people, observe_only) = (Vec::new(), Vec::new(), false);
+        let mut stage = Self { site, manifest: Arc::new(manifest), regions, tasks, people, observe_only };
         for number in 0..PROCESSES {
             let task = stage.start(number);
             stage.tasks.push(task);
         }
         stage
+    }
+
+    /// Every process is started again as one that only observes.
+    pub(super) fn observe_only(&mut self) {
+        self.observe_only = true;
+        for number in 0..PROCESSES {
+            self.restart(number);
+        }
     }
 
     /// Start a process anew: it knows nothing of what the one before it knew.
@@ -183,7 +193,7 @@ impl Stage {
             policy: self.manifest.automatic.clone().expect("the stage has set it"),
             place,
             rank: u32::from(process.place != WITNESS && number % 2 == 1),
-            observe_only: false,
+            observe_only: self.observe_only,
             probe: Arc::new(FakeProbe::new(sim.clone(), number)),
             version: "simulated",
         });

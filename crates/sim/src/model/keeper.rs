@@ -114,7 +114,8 @@ impl Protocol {
             }
             Err(_) if self.mutated(Mutation::RenewalWithoutEpoch) => Answer::Renewed,
             Err(Illegal::Over { current, .. }) => Answer::Over(small(current.epoch)),
-            Err(other) => unreachable!("a renewal is admitted or over: {other}"),
+            Err(Illegal::Released(_)) => Answer::Released,
+            Err(other) => unreachable!("a renewal is admitted, over, or let go: {other}"),
         };
         asked.answer = Some(answer);
         state.keepers[keeper].asked = match delivery {
@@ -132,6 +133,7 @@ impl Protocol {
         let event = match answer {
             Answer::Renewed => Event::Renewed { epoch: Epoch(u64::from(epoch)), sent: ago(age) },
             Answer::Over(epoch) => Event::Over { epoch: Epoch(u64::from(epoch)) },
+            Answer::Released => Event::Released,
         };
         keeper.hold = kept(hold(keeper.hold).next(event, &self.timing()));
         true
@@ -154,7 +156,9 @@ impl Protocol {
 
     /// The renewals at which a challenger may claim.
     pub(super) fn claimable(&self, state: &State, place: Place) -> Option<u8> {
-        let renewals = seen(state.sights[place]?).claimable(NOW, &self.challengers())?;
+        let sight = seen(state.sights[place]?);
+        let let_go = self.mutated(Mutation::ReleaseWithoutWait) && state.store_at(place).tenure.released;
+        let renewals = if let_go { sight.renewals } else { sight.claimable(NOW, &self.challengers())? };
         Some(u8::try_from(renewals).expect("a rank"))
     }
 }

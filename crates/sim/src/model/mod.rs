@@ -47,6 +47,8 @@ pub enum Mutation {
     ClaimWithoutCompare,
     /// A commit is admitted from a controller that was relieved.
     CommitWithoutTerm,
+    /// A region that was let go is claimed at once, as if all its keepers had heard of it.
+    ReleaseWithoutWait,
     /// Not a fault of the protocol but of an assumption: a call that sets a gate's map arrives although its
     /// controller was relieved, and waited for, long ago.
     LateGateCalls,
@@ -63,6 +65,8 @@ pub struct Bound {
     pub operations: u8,
     /// Times that an operation may be taken over.
     pub takeovers: u8,
+    /// Times that the active region may be let go; each may be taken back.
+    pub releases: u8,
 }
 
 /// By how much the model's clocks drift: 2 and 4 units a tick are 3 less and more a third. Core rounds up.
@@ -110,6 +114,9 @@ pub enum Action {
     Perform(Place, Way),
     /// It dies, with all that its process saw.
     Die(Place),
+    /// The active region is let go, or that is taken back. Its keepers hear of it by their next renewal's answer, or never: hearing sooner
+    /// only closes sooner.
+    LetGo(bool),
     /// The west voter is cut off, and answers alone (a mutation).
     CutOff,
 }
@@ -203,7 +210,7 @@ impl Protocol {
             by,
             renewals: u64::from(tenure.renewals),
             settled: true,
-            released: None,
+            released: tenure.released.then(release),
         }
     }
 
@@ -216,7 +223,27 @@ impl Protocol {
             active: u8::from(next.active == self.regions[1]),
             renewals: u8::try_from(next.renewals).expect("a rank and one"),
             by: by.map_or(0, |n| u8::try_from(n).expect("few operations")),
+            released: next.released.is_some(),
         })
+    }
+
+    /// A message to the store like any other: from when it was sent nothing follows.
+    fn let_go(&self, state: &mut State, go: bool) -> bool {
+        let epoch = Epoch(u64::from(state.store.tenure.epoch));
+        let may = if go { state.store.releases < self.bound.releases } else { true };
+        if !may || state.store.tenure.released == go {
+            return false;
+        }
+        let release = release();
+        let event = if go {
+            tenure::Event::Released { epoch, release }
+        } else {
+            tenure::Event::Kept { epoch, release }
+        };
+        let Ok(next) = self.advance(state.store.tenure, event) else { return false };
+        state.store.tenure = next;
+        state.store.releases += u8::from(go);
+        true
     }
 
     fn tick(&self, state: &mut State) {
@@ -266,6 +293,9 @@ impl Model for Protocol {
         for place in [0, 1] {
             self.controller_actions(state, place, actions);
         }
+        if self.bound.releases > 0 {
+            actions.extend([true, false].map(Action::LetGo));
+        }
         if self.mutated(Mutation::ClaimWithoutQuorum) {
             actions.push(Action::CutOff);
         }
@@ -295,6 +325,7 @@ impl Model for Protocol {
                 (state.runs[place], state.sights[place]) = (None, None);
                 true
             }
+            Action::LetGo(go) => self.let_go(&mut state, go),
             Action::CutOff => self.cut_off(&mut state),
         };
         state.canonical();
@@ -318,8 +349,21 @@ impl Model for Protocol {
             let abandoned = |m: &Self, s: &State| m.has_been_abandoned(s);
             properties.push(Property::sometimes("an operation is abandoned", abandoned));
         }
+        if self.bound.releases > 0 {
+            let kept = |_: &Self, s: &State| {
+                s.store.releases > 0 && !s.store.tenure.released && s.store.tenure.epoch == 1
+            };
+            let left = |m: &Self, s: &State| s.store.releases > 0 && m.has_done(s, Move::Failover);
+            properties.push(Property::sometimes("a region that was let go is kept", kept));
+            properties.push(Property::sometimes("one that was let go is left", left));
+        }
         properties
     }
+}
+
+/// The only one there is: whoever takes one back takes back this one.
+fn release() -> tenure::Release {
+    tenure::Release { by: String::new(), why: String::new(), at: Timestamp(0), for_a_while: false }
 }
 
 /// What a run of the checker found.

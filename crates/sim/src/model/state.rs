@@ -22,6 +22,8 @@ pub struct Tenure {
     pub renewals: u8,
     /// The operation that made it; 0: none.
     pub by: u8,
+    /// Whether its region was let go.
+    pub released: bool,
 }
 
 /// What an operation is for. (Core's `Kind` can't be hashed.)
@@ -87,6 +89,8 @@ pub struct Store {
     pub begun: u8,
     /// Operations taken over so far.
     pub taken_over: u8,
+    /// Times that a region was let go so far.
+    pub releases: u8,
 }
 
 /// A renewal that was sent.
@@ -107,6 +111,8 @@ pub enum Answer {
     Renewed,
     /// This epoch has begun.
     Over(u8),
+    /// The region was let go.
+    Released,
 }
 
 /// A keeper.
@@ -210,10 +216,11 @@ impl State {
         Self {
             rates,
             store: Store {
-                tenure: Tenure { epoch: 1, active: 0, renewals: 0, by: 0 },
+                tenure: Tenure { epoch: 1, active: 0, renewals: 0, by: 0, released: false },
                 open: None,
                 begun: 0,
                 taken_over: 0,
+                releases: 0,
             },
             minority: None,
             keepers: vec![Keeper::default(); 2 * keepers],
@@ -311,5 +318,6 @@ fn answer_rank(answer: Answer) -> u8 {
     match answer {
         Answer::Renewed => 0,
         Answer::Over(epoch) => epoch,
+        Answer::Released => u8::MAX,
     }
 }

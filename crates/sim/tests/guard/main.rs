@@ -97,6 +97,15 @@ fn how_long_a_region_fails_is_counted_from_the_move_to_it() {
     assert!(told_ms <= 2_000, "{told_ms} ms, within 2 s of the move");
 }
 
+/// `bascule keeper --observe-only`: it says what it would do, and does nothing.
+#[test]
+fn a_keeper_that_only_observes_says_what_it_would_do() {
+    let (said, epoch) = scenes::lost_while_only_observed();
+    assert_eq!(epoch.0, 1, "nobody moved the site");
+    assert_eq!(said.len(), 2, "both keepers of the other region");
+    assert!(said.iter().any(|word| word.starts_with("fail over")), "{said:?}");
+}
+
 /// Found here, once no person opened what the keepers left closed: the new region's load balancer was restarted after a
 /// failover had opened it, and the operation waited for its own proof of a write for ever.
 #[test]

@@ -7,7 +7,9 @@ use bascule_sim::model::{Action, Bound, I1, I4, Mutation, Verdict, check};
 const THREADS: usize = 2;
 
 /// A tenure of two ticks by a slow clock and one by a fast one: the shortest in which drift shows.
-const ONE_MOVE: Bound = Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 0 };
+const ONE_MOVE: Bound = Bound { ttl: 4, keepers: 1, operations: 1, takeovers: 0, releases: 0 };
+/// Let go once, and perhaps taken back.
+const LET_GO: Bound = Bound { releases: 1, ..ONE_MOVE };
 const TAKEN_OVER: Bound = Bound { takeovers: 1, ..ONE_MOVE };
 
 fn holds(bound: Bound) {
@@ -41,6 +43,16 @@ fn the_protocol_holds_for_a_move_whose_controller_dies_and_is_relieved() {
 #[test]
 fn the_protocol_holds_for_two_moves_one_after_the_other() {
     holds(Bound { operations: 2, ..ONE_MOVE });
+}
+
+#[test]
+fn the_protocol_holds_for_a_region_that_is_let_go() {
+    holds(LET_GO);
+}
+
+#[test]
+fn a_region_that_is_let_go_and_not_waited_for_is_caught() {
+    caught(Mutation::ReleaseWithoutWait, LET_GO, &[I1]);
 }
 
 #[test]
