@@ -14,6 +14,7 @@ mod guarded;
 mod interrupts;
 mod kills;
 mod loss;
+mod minority;
 mod policies;
 mod refusals;
 #[path = "../lab/rig.rs"]
