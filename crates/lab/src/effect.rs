@@ -129,6 +129,10 @@ fn signal_all(
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+    // What is not recorded is not healed.
+    if signal == Signal::STOP {
+        met.into_iter().try_for_each(|pid| proc::signal(pid, Signal::CONT))?;
+    }
     anyhow::bail!("processes of {what} do not take the signal")
 }
 

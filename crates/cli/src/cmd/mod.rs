@@ -87,6 +87,9 @@ pub enum Command {
     Soak(soak::Args),
     /// Measure moves on a new lab, beside the same move done by hand: medians and ratios
     Bench(bench::Args),
+    /// The client that measures other failover managers, on a lab that moves by itself
+    #[command(hide = true)]
+    Pulse,
 }
 
 /// Run a command.
@@ -121,6 +124,7 @@ pub fn run(command: Command, manifest: &Path, reports: Option<&Path>) -> anyhow:
         Command::History(args) => on_site(&|site| history::list(site, &args)),
         Command::Report(args) => on_site(&|site| history::report(site, &args)),
         Command::Drill(args) => on_site(&|site| drill::run(site, &args)),
+        Command::Pulse => on_site(&peers::pulse),
         Command::Keeper(args) => on_site(&|site| keeper::run(site, &args)),
         Command::Found(args) => on_site(&|site| gates::found(site, &args)),
         Command::Guard(args) => on_site(&|site| gates::guard(site, &args)),

@@ -1,4 +1,7 @@
 //! One controller's turn at an operation: perform what remains, and journal it.
+//!
+//! The race it handles: another controller takes the operation over while a step is in flight here. Its beat or its next append hears
+//! of it, and what is in flight is dropped, not finished.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;

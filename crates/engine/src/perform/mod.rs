@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::world::{RegionPorts, World};
 
-/// Looks at a lost region and at the one it fed: each takes at most the provider's 1 s, and a feed twice [`SILENCE`].
+/// Looks at a lost region and at the one it fed: each takes at most the provider's 1 s, and a feed twice [`waits::SILENCE`].
 pub(crate) const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 /// Past the wait itself: a few questions to the store.
 pub(crate) const WAITED_OUT_WITHIN: Duration = Duration::from_secs(1);

@@ -1,4 +1,7 @@
 //! Whether users are served, and serving them again.
+//!
+//! The race it handles: a controller that slept wakes here after another one took its operation over, ended it, and a switchover has
+//! closed the gate. So the store is asked whether this controller is still the one before each call, not only what the tenure is.
 
 use std::time::Duration;
 
@@ -7,13 +10,13 @@ use bascule_core::id::RegionName;
 use bascule_core::observation::GateState;
 use bascule_core::ports::PortError;
 use bascule_core::tenure;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::waits::SLOW_POLL;
 use super::{Attempt, Setting};
 
-/// Between two looks whether users are served while a region is waited for: each asks a gate and a pool, some 10 ms of work.
-pub(super) const REOPEN_AFTER: Duration = Duration::from_secs(2);
+/// Each call to a gate or a pool takes at most the provider's two time-outs; a look costs some 10 ms.
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// Answers may be cached for a moment, and instances reconnect: ask until the step's bound.
 pub(super) async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
@@ -29,15 +32,17 @@ pub(super) async fn verify(setting: &Setting, region: &RegionName) -> Result<Evi
 }
 
 pub(super) async fn serve_again(setting: &Setting, region: &RegionName) {
-    if let Err(error) = open_again(setting, region).await {
-        tracing::debug!(%region, %error, "not opened again; tried at the next look");
+    match timeout(WITHIN, open_again(setting, region)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%region, %error, "not opened again; tried at the next look"),
+        Err(_) => tracing::debug!(%region, "not opened again in time; tried at the next look"),
     }
 }
 
 /// A load balancer that was restarted since it was opened is closed, and a late call may have the pool hold. While
 /// the operation is open nobody else mends either, and users would wait for its end. It is what the journal says
-/// of this region already, so it is no step of its own. The tenure is asked for before each call, as before any other to a gate:
-/// the region must be active by this operation, or in an operation that moves nothing.
+/// of this region already, so it is no step of its own: the region must be active by this operation, or in an operation that moves
+/// nothing.
 async fn open_again(setting: &Setting, region: &RegionName) -> Result<(), PortError> {
     let Some(ports) = setting.world.regions.get(region) else { return Ok(()) };
     let (gate, pool) = tokio::join!(ports.gate.observe(), ports.pool.observe());
@@ -54,10 +59,18 @@ async fn open_again(setting: &Setting, region: &RegionName) -> Result<(), PortEr
     };
     let Some(tenure) = tenure.filter(own) else { return Ok(()) };
     if closed {
+        still_ours(setting).await?;
         ports.gate.set(GateState::Local, tenure.epoch).await?;
     }
     if held {
+        still_ours(setting).await?;
         ports.pool.release().await?;
     }
     Ok(())
+}
+
+/// As before a step's call, whose intent is appended first: a controller that was relieved makes none.
+async fn still_ours(setting: &Setting) -> Result<(), PortError> {
+    let beat = setting.world.journals.beat(&setting.operation, setting.term).await;
+    beat.map_err(|error| PortError::Refused(error.to_string()))
 }

@@ -9,7 +9,7 @@ use bascule_core::ports::PortError;
 use bascule_core::position::Position;
 use tokio::time::{Instant, sleep};
 
-use super::serve::{REOPEN_AFTER, serve_again};
+use super::serve::serve_again;
 use super::{Attempt, Setting};
 use crate::world::RegionPorts;
 
@@ -19,6 +19,9 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// Pause between two looks at a cluster that restarts, outside the pause: a fraction of a Patroni loop.
 pub(super) const SLOW_POLL: Duration = Duration::from_millis(250);
+
+/// Between two looks whether users are served while a region is waited for: they notice an outage of seconds anyway.
+const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
 /// Pause between two looks at a tenure that is waited out: a tenth of the shortest time between renewals.
 const WAIT_POLL: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! One seed: a site with keepers, faults at random times, and what must hold when they have healed.
+//! One seed: a site with keepers, and faults at random times (`trouble`); `judge` says what must hold when they have healed.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -107,10 +107,10 @@ pub(super) struct Stage {
     pub(super) site: Site,
     pub(super) manifest: Arc<Manifest>,
     pub(super) regions: [RegionName; 2],
-    pub(super) tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
     pub(super) people: Vec<JoinHandle<Run>>,
     /// Whether its keepers only say what they would do.
-    pub(super) observe_only: bool,
+    observe_only: bool,
 }
 
 impl Stage {

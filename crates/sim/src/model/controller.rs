@@ -349,7 +349,9 @@ impl Protocol {
                     let from = &state.regions[self.side(run, false)];
                     state.flaws.left_behind |= run.which.what == Move::Switchover && from.unread;
                 }
-                state.store_at_mut(place).tenure = next;
+                let store_now = state.store_at_mut(place);
+                store_now.left |= next != store.tenure && store.tenure.released;
+                store_now.tenure = next;
                 let record = if way == Way::Done { Record::Done(step) } else { Record::Unknown(step) };
                 self.believe(state, place);
                 Came::Out(record)

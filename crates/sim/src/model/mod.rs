@@ -114,8 +114,8 @@ pub enum Action {
     Perform(Place, Way),
     /// It dies, with all that its process saw.
     Die(Place),
-    /// The active region is let go, or that is taken back. Its keepers hear of it by their next renewal's answer, or never: hearing sooner
-    /// only closes sooner.
+    /// The active region is let go, or that is taken back. Its keepers hear of it by their next renewal's answer, or never:
+    /// hearing sooner only closes sooner.
     LetGo(bool),
     /// The west voter is cut off, and answers alone (a mutation).
     CutOff,
@@ -353,7 +353,7 @@ impl Model for Protocol {
             let kept = |_: &Self, s: &State| {
                 s.store.releases > 0 && !s.store.tenure.released && s.store.tenure.epoch == 1
             };
-            let left = |m: &Self, s: &State| s.store.releases > 0 && m.has_done(s, Move::Failover);
+            let left = |m: &Self, s: &State| s.store.left && m.has_done(s, Move::Failover);
             properties.push(Property::sometimes("a region that was let go is kept", kept));
             properties.push(Property::sometimes("one that was let go is left", left));
         }

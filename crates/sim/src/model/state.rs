@@ -91,6 +91,8 @@ pub struct Store {
     pub taken_over: u8,
     /// Times that a region was let go so far.
     pub releases: u8,
+    /// Whether one was left while it was let go.
+    pub left: bool,
 }
 
 /// A renewal that was sent.
@@ -221,6 +223,7 @@ impl State {
                 begun: 0,
                 taken_over: 0,
                 releases: 0,
+                left: false,
             },
             minority: None,
             keepers: vec![Keeper::default(); 2 * keepers],

@@ -149,7 +149,9 @@ fn a_load_balancer_restarted_while_a_region_is_waited_for_serves_again() {
                         if closed_ms.is_some() && opened_ms.is_none() && s.takes_writes(serving) {
                             opened_ms = Some(now_ms);
                         }
-                        let writes = s.takes_writes(serving);
+                        // Before it has verified, a switchover would look for that anyway.
+                        let verified = s.trace.iter().any(|line| line.contains("verify-") && line.contains(".done"));
+                        let writes = s.takes_writes(serving) && (verified || kind == Kind::Reinstate);
                         if let Role::Standby { ready_ms } = &mut s.region(waited_for).log.role
                             && writes
                             && closed_ms.is_none()

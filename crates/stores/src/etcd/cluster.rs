@@ -4,8 +4,8 @@
 //! what was looked at, writes one of those keys, and revisions only grow. So once a compare has failed, no earlier
 //! copy that is still under way can succeed any more. What an answer that never came leaves open is `doubt`.
 //!
-//! Left out: balancing. The members are asked in the order they were given, nearest first, and whoever answered last is
-//! asked first; now and then the nearest is, which may be back.
+//! Left out: balancing. The members are asked in the order they were given (a keeper gives them nearest first), and whoever
+//! answered last is asked first; now and then the first of them is, which may be back.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,8 +26,8 @@ use super::EtcdConfig;
 const SHARE: u32 = 3;
 /// Between two rounds through all members: an election takes a second, and each question costs a packet.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Between two questions to the nearest member while another one answers. If it is still silent, that costs one request its
-/// share of the time, a third of a second: one renewal of a tenure is that late every half minute.
+/// Between two questions to the nearest member while another one answers. If it is still silent, that costs one look its share
+/// of the time, a third of a second. Only looks go back: a renewal or an append would be late, and in doubt.
 const HOME_AFTER: Duration = Duration::from_secs(30);
 /// etcd answers pings that come oftener than every 5 s with a hang-up (`--grpc-keepalive-min-time`). These are for
 /// connections that nothing is sent on; any other is noticed by its requests.
@@ -130,7 +130,7 @@ impl Cluster {
     /// The keys as they are now, all at one revision, which is the second answer.
     pub(super) async fn look(&self, keys: &[String]) -> Result<(Vec<Slot>, i64), StoreError> {
         let gets: Vec<_> = keys.iter().map(|key| TxnOp::get(key.as_str(), None)).collect();
-        let (response, _) = self.ask(&Txn::new().and_then(gets)).await?;
+        let (response, _) = self.ask(&Txn::new().and_then(gets), self.homewards()).await?;
         Ok((slots_of(keys, &response), revision(&response)))
     }
 
@@ -143,7 +143,7 @@ impl Cluster {
     ) -> Result<(Vec<Slot>, Vec<Slot>), StoreError> {
         let mut gets = vec![TxnOp::get(from, Some(options))];
         gets.extend(keys.iter().map(|key| TxnOp::get(key.as_str(), None)));
-        let (response, _) = self.ask(&Txn::new().and_then(gets)).await?;
+        let (response, _) = self.ask(&Txn::new().and_then(gets), self.homewards()).await?;
         let mut answers = gets_of(&response);
         let found = if answers.is_empty() { Vec::new() } else { answers.remove(0) };
         let single = keys.iter().zip(answers);
@@ -183,7 +183,8 @@ impl Cluster {
             if writes.is_empty() {
                 return Ok(answer);
             }
-            let (response, doubted) = self.ask(&change(&slots, &writes)).await?;
+            let first = self.first();
+            let (response, doubted) = self.ask(&change(&slots, &writes), first).await?;
             if response.succeeded() {
                 self.wrote(&slots[..looked], writes, revision(&response));
                 return Ok(answer);
@@ -200,14 +201,13 @@ impl Cluster {
         }
     }
 
-    /// One request, sent to one member after another until one answers.
-    async fn ask(&self, txn: &Txn) -> Result<(TxnResponse, Doubt), StoreError> {
+    /// One request, sent to one member after another from this one on, until one answers.
+    async fn ask(&self, txn: &Txn, mut first: usize) -> Result<(TxnResponse, Doubt), StoreError> {
         let begun = Instant::now();
         let mut doubt = Doubt::None;
         // The newest failure of each member: what is said if none answers.
         let mut failures: Vec<Option<String>> = vec![None; self.members.len()];
         loop {
-            let first = self.first();
             let mut refused = 0;
             for step in 0..self.members.len() {
                 let number = (first + step) % self.members.len();
@@ -238,12 +238,18 @@ impl Cluster {
                 return Err(unavailable(&self.members, &failures));
             }
             tokio::time::sleep(PAUSE.min(self.deadline.saturating_sub(begun.elapsed()))).await;
+            first = self.first();
         }
     }
 
-    /// The member to be asked first.
+    /// The member that a change asks first.
     fn first(&self) -> usize {
-        let (preferred, now) = (*self.preferred.borrow(), Instant::now());
+        *self.preferred.borrow()
+    }
+
+    /// The member that a look asks first.
+    fn homewards(&self) -> usize {
+        let (preferred, now) = (self.first(), Instant::now());
         let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
         if preferred != 0 && now.duration_since(*home) < HOME_AFTER {
             return preferred;
@@ -272,7 +278,7 @@ impl Cluster {
 
     /// A client of the member that answered last, for a stream of its own; its number; and how long to wait for it.
     pub(super) async fn preferred(&self) -> Result<(Client, usize, Duration), StoreError> {
-        let number = *self.preferred.borrow();
+        let number = self.first();
         let share = self.deadline / SHARE;
         let url = &self.members[number].url;
         match timeout(share, self.client(number)).await {
@@ -417,13 +423,13 @@ mod tests {
         let urls = ["a", "b", "c"].map(|host| format!("http://{host}:2379"));
         let cluster = Cluster::new(EtcdConfig::new(urls.to_vec()));
         tokio::time::advance(HOME_AFTER * 2).await;
-        assert_eq!(cluster.first(), 0);
+        assert_eq!(cluster.homewards(), 0);
         cluster.prefer(|_| true, 2);
-        assert_eq!(cluster.first(), 2, "who answered last");
+        assert_eq!(cluster.homewards(), 2, "who answered last");
         tokio::time::advance(HOME_AFTER).await;
-        assert_eq!(cluster.first(), 0);
-        assert_eq!(cluster.first(), 2, "it may still be silent: once is enough");
+        assert_eq!(cluster.homewards(), 0);
+        assert_eq!(cluster.homewards(), 2, "it may still be silent: once is enough");
         cluster.prefer(|_| true, 0);
-        assert_eq!(cluster.first(), 0, "it is back");
+        assert_eq!(cluster.homewards(), 0, "it is back");
     }
 }

@@ -39,11 +39,15 @@ pub fn measure(lab: &Lab, dir: &Path) -> anyhow::Result<Idle> {
     let begun = Instant::now();
     std::thread::sleep(LASTS);
     let (after, asked): (_, anyhow::Result<Vec<u64>>) = (keepers(lab)?, asked_by());
-    let dearest = asked?.into_iter().zip(asked_before?).map(|(asked, before)| asked - before).max();
     let seconds = begun.elapsed().as_secs_f64();
     let used = |name: &str| after.get(name)?.cpu_ms.checked_sub(before.get(name)?.cpu_ms);
     let used: Option<Vec<u64>> = before.keys().map(|name| used(name)).collect();
-    let most = used.context("a keeper was restarted while nothing happened")?.into_iter().max();
+    let asked = asked?.into_iter().zip(asked_before?).map(|(asked, before)| asked.checked_sub(before));
+    let asked: Option<Vec<u64>> = asked.collect();
+    let (most, dearest) = used
+        .zip(asked)
+        .map(|(used, asked)| (used.into_iter().max(), asked.into_iter().max()))
+        .context("a keeper was restarted while nothing happened")?;
     let memory = after.values().map(|keeper| keeper.memory_bytes).max();
     let (Some(most), Some(memory), Some(dearest)) = (most, memory, dearest) else {
         bail!("the lab has no keepers")

@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (took, idle) = by_itself(args)?;
     bench.add(&took, None);
     bench.idle_keeper = idle;
-    bench.add(&peers(args)?, Some("by_itself_loss_to_first_write"));
+    bench.add(&peers(args)?, Some(SAME_CLIENT));
     if let Some(parent) = args.out.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -97,6 +97,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     print(&table(&bench));
     Ok(ExitCode::SUCCESS)
 }
+
+/// What the client that measures the others finds of a site that moves by itself.
+const SAME_CLIENT: &str = "by_itself_same_client_outage";
 
 /// A site that moves by itself loses its active region: from the last acknowledged write to the next, and where that
 /// time goes. What the store's clock and this one's say of one another is sure: it is one machine.
@@ -113,11 +116,13 @@ fn by_itself(args: &Args) -> anyhow::Result<(Took, Option<idle::Idle>)> {
         let before = lab.explain()?;
         let faults = vec![format!("region-loss {}", before.active)];
         let loss = torture::Trouble { faults, held: LOST_FOR, switchover: None };
+        let beside = peers::Beside::start(&lab)?;
         let row = torture::one(&lab, &before, &loss)?;
         eprintln!("{}", torture::line(&row));
         if !row.verdict.is_met() {
             bail!("by itself: {:?}", row.verdict);
         }
+        took.entry(SAME_CLIENT.to_owned()).or_default().push(beside.outage()?);
         let operations = lab.history()?;
         let failover = operations.iter().find(|o| o.kind == bascule_core::plan::Kind::Failover);
         let failover = failover.context("nothing moved")?;

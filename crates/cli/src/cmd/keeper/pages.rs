@@ -186,7 +186,11 @@ async fn metrics(Shared(gate): Shared<Gate>) -> String {
         ("bascule_permit_sessions_total", ("counter", "Sessions with a primary.", gate.permit.sessions())),
         (
             STORE_REQUESTS,
-            ("counter", "Requests sent to members of the store.", gate.asked.load(Ordering::Relaxed)),
+            (
+                "counter",
+                "Requests sent to members of the store, watches and log-ins apart.",
+                gate.asked.load(Ordering::Relaxed),
+            ),
         ),
     ]);
     rows.iter().fold(String::new(), |text, (name, (kind, help, value))| {

@@ -130,6 +130,13 @@ impl Lab {
         command.spawn().with_context(|| format!("start `bascule {}`", argv.join(" ")))
     }
 
+    /// Start a command whose output is read.
+    pub fn piped(&self, argv: &[&str]) -> anyhow::Result<Child> {
+        let mut command = self.command(argv);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().with_context(|| format!("start `bascule {}`", argv.join(" ")))
+    }
+
     /// The member that leads the store now; an election is waited for.
     pub fn store_leader(&self) -> anyhow::Result<String> {
         let plan = LabPlan::load(&self.dir)?;
