@@ -1,9 +1,11 @@
 //! A keeper's decision on what it has seen, and what it does about it.
+//!
+//! A site at rest costs the store, each second, a look for an open operation from the active region's keepers.
 
 use std::time::Duration;
 
 use bascule_core::decision::{self, Act, Decision, Look, Open, Situation, Stage};
-use bascule_core::id::{Epoch, RegionName};
+use bascule_core::id::{Epoch, OperationId, RegionName, Term};
 use bascule_core::manifest::{Impaired, Mode};
 use bascule_core::observation::{ClusterRole, GateState, LastMove, Observation};
 use bascule_core::operation::{Operation, Outcome};
@@ -11,11 +13,13 @@ use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
 use bascule_core::ports::{OpenOperation, StoreError};
 use bascule_core::tenure::{self, Release, Tenure};
-use bascule_core::time::Timestamp;
+use bascule_core::time::{Mono, Timestamp};
 use bascule_core::vantage::Pause;
+use tokio::time::sleep;
 
 use super::Keeper;
-use super::look::{Memory, SeenOpen, millis};
+use super::look::millis;
+use super::state::Loop;
 use crate::executor::{self, Control};
 use crate::observer;
 
@@ -31,8 +35,61 @@ const TROUBLE_MIN: Duration = Duration::from_secs(2);
 
 const TROUBLE_MAX: Duration = Duration::from_secs(60);
 
+/// Between two decisions while a tenure stands still: what this adds to a failover is half of it.
+const SUSPICIOUS: Duration = Duration::from_millis(100);
+
+/// What a keeper remembers from decision to decision.
+#[derive(Default)]
+struct Memory {
+    /// The open operation, as it was first seen and last lived.
+    seen_open: Option<SeenOpen>,
+    settling: Option<Mono>,
+    restoring: Option<Mono>,
+    /// What the planner said of a failover, and when it was asked.
+    failover: Option<(Mono, Assessment)>,
+    /// Since when it knows that the other region follows, and in which epoch.
+    settled: Option<(Epoch, Mono)>,
+    trouble: Option<(Mono, Duration)>,
+}
+
+/// An open operation under one controller.
+struct SeenOpen {
+    id: OperationId,
+    term: Term,
+    /// Since when this controller has it.
+    led: Mono,
+    beats: u64,
+    /// Since when it has not said that it lives.
+    silent: Mono,
+}
+
 impl Keeper {
-    pub(super) async fn decide(&self, memory: &mut Memory, tenure: &Tenure, here: &RegionName) {
+    pub(super) async fn decide_for_ever(&self, here: &RegionName) {
+        let mut memory = Memory::default();
+        loop {
+            let began = self.world.clock.mono();
+            self.state.turned(Loop::Decide, began);
+            if let Some(tenure) = self.state.tenure()
+                && memory.trouble.is_none_or(|(until, _)| began >= until)
+            {
+                self.decide(&mut memory, &tenure, here).await;
+            }
+            let took = self.world.clock.mono().since(began);
+            sleep(self.until_decision().saturating_sub(took).max(SUSPICIOUS)).await;
+        }
+    }
+
+    /// A renewal, or until the tenure stands still, whichever is sooner.
+    fn until_decision(&self) -> Duration {
+        let renew = self.policy.timing().renew;
+        let Some(tenure) = self.state.tenure().filter(|tenure| !self.is_in(&tenure.active)) else {
+            return renew;
+        };
+        let now = self.world.clock.mono();
+        (renew * 2).saturating_sub(self.world.sight.saw(&tenure, now).still_for(now)).min(renew)
+    }
+
+    async fn decide(&self, memory: &mut Memory, tenure: &Tenure, here: &RegionName) {
         let holder = self.is_in(&tenure.active);
         let settled_for = self.settled_for(memory, tenure);
         // At rest nobody but the holder has to know.
@@ -44,7 +101,7 @@ impl Keeper {
             Ok(open) => open,
             Err(error) => return self.say_unknown(&error),
         };
-        let vantages = self.vantages(memory, &tenure.active);
+        let vantages = self.vantages(&tenure.active);
         // One that is younger than a renewal is as good as another.
         let renew = self.policy.timing().renew;
         if memory.failover.as_ref().is_some_and(|(at, _)| self.world.clock.mono().since(*at) > renew) {

@@ -1,19 +1,21 @@
 //! A keeper's eyes: once every renewal it writes through the active region's front door, tells the others, and reads what
-//! they tell. Then it decides (`decide`).
+//! they tell.
 //!
-//! A site at rest costs the store, each second, a report and a read of the others' from every place, and a
-//! look for an open operation from the active region's keepers.
+//! It is a loop of its own beside the deciding one (`decide`): a write through a front door that is frozen hangs for a renewal's time, and
+//! a decision must not.
+//!
+//! A site at rest costs the store, each second, a report and a read of the others' from every place.
 
 use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bascule_core::decision::Vantage;
-use bascule_core::id::{Epoch, OperationId, RegionName, Term};
+use bascule_core::id::RegionName;
 use bascule_core::permit::{Permit, Told};
-use bascule_core::planner::Assessment;
 use bascule_core::ports::Reports;
 use bascule_core::tenure::Tenure;
-use bascule_core::time::{Mono, Timestamp};
+use bascule_core::time::Timestamp;
 use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
 use tokio::time::{sleep, timeout};
 
@@ -21,55 +23,35 @@ use super::state::Loop;
 use super::{Keeper, Probed};
 use crate::observer;
 
-/// Between two looks while a tenure stands still: what this adds to a failover is half of it.
-const SUSPICIOUS: Duration = Duration::from_millis(100);
 /// How long a word about the permit stands while users' writes pass: it is asked for every 2 s, and a primary that changed is
 /// found within 3 s.
 const TOLD_FOR: Duration = Duration::from_secs(10);
 
-/// What a keeper remembers from look to look.
-#[derive(Default)]
-pub(super) struct Memory {
-    pub(super) freshness: BTreeMap<Place, Freshness>,
-    pub(super) reports: Vec<(Place, Report)>,
-    /// What was said of reports that can't be read.
-    pub(super) unreadable: Vec<String>,
-    /// The open operation, as it was first seen and last lived.
-    pub(super) seen_open: Option<SeenOpen>,
-    pub(super) told: Option<Mono>,
-    pub(super) settling: Option<Mono>,
-    pub(super) restoring: Option<Mono>,
-    /// What the planner said of a failover, and when it was asked.
-    pub(super) failover: Option<(Mono, Assessment)>,
-    /// Since when it knows that the other region follows, and in which epoch.
-    pub(super) settled: Option<(Epoch, Mono)>,
-    pub(super) trouble: Option<(Mono, Duration)>,
-}
+/// Between two looks at the least: one that took longer than a renewal leaves time for others.
+const BREATH: Duration = Duration::from_millis(100);
 
-/// An open operation under one controller.
-pub(super) struct SeenOpen {
-    pub(super) id: OperationId,
-    pub(super) term: Term,
-    /// Since when this controller has it.
-    pub(super) led: Mono,
-    pub(super) beats: u64,
-    /// Since when it has not said that it lives.
-    pub(super) silent: Mono,
+/// What the places tell.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    freshness: BTreeMap<Place, Freshness>,
+    reports: Vec<(Place, Report)>,
+    /// What was said of reports that can't be read.
+    unreadable: Vec<String>,
 }
 
 impl Keeper {
     pub(super) async fn look_for_ever(&self) {
-        let mut memory = Memory::default();
         let renew = self.policy.timing().renew;
         loop {
             let began = self.world.clock.mono();
             self.state.turned(Loop::Look, began);
             if let Some(tenure) = self.state.tenure() {
-                self.look(&mut memory, &tenure).await;
+                self.probe(&tenure).await;
+                self.tell(&tenure).await;
+                self.listen().await;
             }
             let took = self.world.clock.mono().since(began);
-            let every = if self.stands_still() { SUSPICIOUS } else { renew };
-            sleep(every.saturating_sub(took).max(SUSPICIOUS)).await;
+            sleep(renew.saturating_sub(took).max(BREATH)).await;
         }
     }
 
@@ -82,23 +64,6 @@ impl Keeper {
 
     pub(super) fn is_in(&self, region: &RegionName) -> bool {
         self.place.is_in(region)
-    }
-
-    async fn look(&self, memory: &mut Memory, tenure: &Tenure) {
-        let renew = self.policy.timing().renew;
-        let now = self.world.clock.mono();
-        // While suspicious it looks oftener than it tells.
-        if memory.told.is_none_or(|told| now.since(told) >= renew.saturating_sub(SUSPICIOUS)) {
-            memory.told = Some(now);
-            self.probe(tenure).await;
-            self.tell(tenure).await;
-            self.listen(memory).await;
-        }
-        if let Place::Keeper { region, .. } = &self.place
-            && memory.trouble.is_none_or(|(until, _)| now >= until)
-        {
-            self.decide(memory, tenure, region).await;
-        }
     }
 
     /// Write through the active region's front door.
@@ -120,15 +85,22 @@ impl Keeper {
                 Probed { writes: Writes::Fail { why, for_ms }, failing_since: Some(since) }
             }
         };
-        let fails = probed.failing_since.is_some();
         if self.state.tenure().is_some_and(|newest| newest.epoch != tenure.epoch) {
             // The site has moved meanwhile: it says nothing of the region that is active now.
             return;
         }
         self.state.set_probed(Some(probed));
-        if fails && !self.is_in(active) && self.stands_still() {
-            // How much may be lost is counted from when the region was first seen dark. One that renews lives.
-            observer::is_dark(&self.world, active).await;
+    }
+
+    /// How much may be lost is counted from when the region was first seen dark; one that renews lives. Beside the looks, which
+    /// others wait for: parts that are frozen take all the time that they are given.
+    pub(super) async fn watch_for_darkness(&self) {
+        loop {
+            sleep(self.policy.timing().renew).await;
+            let fails = self.state.probed().is_some_and(|probed| probed.failing_since.is_some());
+            if let Some(tenure) = self.state.tenure().filter(|_| fails && self.stands_still()) {
+                observer::is_dark(&self.world, &tenure.active).await;
+            }
         }
     }
 
@@ -170,19 +142,20 @@ impl Keeper {
         Some(Told { at, permit: Permit::Unknown { why }, ..told })
     }
 
-    async fn listen(&self, memory: &mut Memory) {
+    async fn listen(&self) {
         match self.world.places.reports().await {
-            Ok(Reports { heard, unreadable }) => {
+            Ok(Reports { heard: reports, unreadable }) => {
                 let now = self.world.clock.mono();
-                for (place, report) in &heard {
-                    let freshness = memory.freshness.get(place).copied();
+                let mut heard = self.heard_of();
+                for (place, report) in &reports {
+                    let freshness = heard.freshness.get(place).copied();
                     let next = freshness.map_or_else(|| Freshness::first(report), |f| f.saw(report, now));
-                    memory.freshness.insert(place.clone(), next);
+                    heard.freshness.insert(place.clone(), next);
                 }
-                memory.reports = heard;
-                if memory.unreadable != unreadable {
+                heard.reports = reports;
+                if heard.unreadable != unreadable {
                     tracing::warn!(?unreadable, "reports that can't be read; their places count as silent");
-                    memory.unreadable = unreadable;
+                    heard.unreadable = unreadable;
                 }
             }
             // What was heard before grows old by itself.
@@ -190,18 +163,22 @@ impl Keeper {
         }
     }
 
+    fn heard_of(&self) -> MutexGuard<'_, Heard> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What each place says of a region; its own word is what it saw itself.
-    pub(super) fn vantages(&self, memory: &Memory, region: &RegionName) -> Vec<Vantage> {
+    pub(super) fn vantages(&self, region: &RegionName) -> Vec<Vantage> {
+        let heard = self.heard_of();
         let now = self.world.clock.mono();
         // A report comes every `renew`; two may be missed.
         let bound = self.policy.timing().renew * 3;
-        let others =
-            memory.reports.iter().filter(|(place, _)| place != &self.place).map(|(place, report)| {
-                let fresh = memory.freshness.get(place).is_some_and(|f| f.is_fresh(now, bound));
-                let seen = report.regions.get(region);
-                let (writes, permit) = (seen.map(|s| s.writes.clone()), seen.and_then(|s| s.permit.clone()));
-                Vantage { place: place.clone(), fresh, writes, permit }
-            });
+        let others = heard.reports.iter().filter(|(place, _)| place != &self.place).map(|(place, report)| {
+            let fresh = heard.freshness.get(place).is_some_and(|f| f.is_fresh(now, bound));
+            let seen = report.regions.get(region);
+            let (writes, permit) = (seen.map(|s| s.writes.clone()), seen.and_then(|s| s.permit.clone()));
+            Vantage { place: place.clone(), fresh, writes, permit }
+        });
         let own = self.state.probed().map(|probed| probed.writes);
         let (fresh, permit) = (own.is_some(), self.told());
         let own = Vantage { place: self.place.clone(), fresh, writes: own, permit };

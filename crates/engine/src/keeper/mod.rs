@@ -1,7 +1,7 @@
 //! The keeper: renews its region's tenure, holds its gate, looks at the active region, and decides.
 //!
-//! Invariant: whatever it does about the gate follows from [`SharedHold`] alone. Renewing, watching and
-//! looking are three loops that share what they know; one that hangs on the store can only make the hold
+//! Invariant: whatever it does about the gate follows from [`SharedHold`] alone. Renewing, watching, looking and
+//! deciding are loops that share what they know; one that hangs on the store can only make the hold
 //! end.
 //!
 //! The race it handles: both keepers of a region, and a person, begin a move at the same time. The store
@@ -14,8 +14,8 @@ mod gate;
 mod look;
 mod state;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bascule_core::id::RegionName;
@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub use gate::SharedHold;
+use look::Heard;
 use state::Loop;
 pub use state::{Probed, State};
 
@@ -50,6 +51,7 @@ pub struct Keeper {
     hold: SharedHold,
     probe: Arc<dyn Probe>,
     state: Arc<State>,
+    places: Arc<Mutex<Heard>>,
     /// Somebody has heard of a new tenure: renew at once.
     renew_now: Arc<Notify>,
     /// It is about to end, and begins nothing any more.
@@ -93,6 +95,7 @@ impl Keeper {
             hold,
             probe,
             state: Arc::new(State::begun(now)),
+            places: Arc::default(),
             renew_now: Arc::new(Notify::new()),
             stopping: Arc::new(AtomicBool::new(false)),
             version,
@@ -115,8 +118,8 @@ impl Keeper {
     /// not matter: being started again would not help.
     #[must_use]
     pub fn stalled(&self) -> Option<&'static str> {
-        let renews = matches!(self.place, Place::Keeper { .. });
-        self.state.stalled(self.world.clock.mono(), renews)
+        let keeps = matches!(self.place, Place::Keeper { .. });
+        self.state.stalled(self.world.clock.mono(), keeps)
     }
 
     /// Take in what the region's primary has just told of the permit; of use only while writes may pass.
@@ -139,7 +142,13 @@ impl Keeper {
                 Place::Witness => std::future::pending().await,
             }
         };
-        tokio::join!(renew, self.watch_for_ever(), self.look_for_ever());
+        let decide = async {
+            match &self.place {
+                Place::Keeper { region, .. } => self.decide_for_ever(region).await,
+                Place::Witness => std::future::pending().await,
+            }
+        };
+        tokio::join!(renew, self.watch_for_ever(), self.look_for_ever(), self.watch_for_darkness(), decide);
     }
 
     /// Take a tenure in that the store has just answered.

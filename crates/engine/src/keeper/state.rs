@@ -34,10 +34,11 @@ struct Known {
 pub(super) enum Loop {
     Renew,
     Look,
+    Decide,
 }
 
-/// No turn takes so long: a look asks the store and both regions' parts some twelve times, at 1 s each while nobody answers,
-/// and a renewal takes `renew`. Twice that, since being started again too early costs more than being late.
+/// No turn takes so long: a decision asks the store and both regions' parts some twelve times, at 1 s each while nobody
+/// answers, and a renewal takes `renew`. Twice that, since being started again too early costs more than being late.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// A keeper's knowledge.
@@ -63,7 +64,7 @@ impl State {
     /// One whose loops begin now.
     pub(super) fn begun(now: Mono) -> Self {
         let state = Self::default();
-        state.known().turns = BTreeMap::from([(Loop::Renew, now), (Loop::Look, now)]);
+        state.known().turns = BTreeMap::from([(Loop::Renew, now), (Loop::Look, now), (Loop::Decide, now)]);
         state
     }
 
@@ -71,14 +72,17 @@ impl State {
         self.known().turns.insert(which, now);
     }
 
-    /// What it does not do any more.
-    pub(super) fn stalled(&self, now: Mono, renews: bool) -> Option<&'static str> {
+    /// What it does not do any more; a place in neither region only looks.
+    pub(super) fn stalled(&self, now: Mono, keeps: bool) -> Option<&'static str> {
         let hangs = |which| self.known().turns.get(&which).is_none_or(|turned| now.since(*turned) > STALLED);
-        if renews && hangs(Loop::Renew) {
+        if keeps && hangs(Loop::Renew) {
             return Some("renew");
         }
-        // An operation of its own is a part of a look, and each of its steps has a bound of its own.
-        (hangs(Loop::Look) && !self.is_acting()).then_some("look")
+        // An operation of its own is a part of a decision, and each of its steps has a bound of its own.
+        if keeps && hangs(Loop::Decide) && !self.is_acting() {
+            return Some("decide");
+        }
+        hangs(Loop::Look).then_some("look")
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -174,14 +178,16 @@ mod tests {
         let state = State::begun(at(100));
         assert_eq!(state.stalled(at(130), true), None);
         assert_eq!(state.stalled(at(131), true), Some("renew"));
-        assert_eq!(state.stalled(at(131), false), Some("look"), "the witness renews nothing");
+        assert_eq!(state.stalled(at(131), false), Some("look"), "the witness only looks");
         state.turned(Loop::Renew, at(131));
-        assert_eq!(state.stalled(at(131), true), Some("look"));
+        assert_eq!(state.stalled(at(131), true), Some("decide"));
         let acting = state.acting();
-        assert_eq!(state.stalled(at(131), true), None, "an operation takes as long as its steps may");
-        assert_eq!(state.stalled(at(162), true), Some("renew"), "and the other loop goes on meanwhile");
+        assert_eq!(state.stalled(at(131), true), Some("look"), "an operation takes as long as its steps may");
+        state.turned(Loop::Look, at(131));
+        assert_eq!(state.stalled(at(131), true), None);
+        assert_eq!(state.stalled(at(162), true), Some("renew"), "and the other loops go on meanwhile");
         drop(acting);
-        state.turned(Loop::Look, at(132));
+        state.turned(Loop::Decide, at(132));
         assert_eq!(state.stalled(at(132), true), None);
     }
 }
