@@ -1,4 +1,4 @@
-//! What a keeper does by itself: one pure function of what it knows, asked at every look.
+//! What a keeper does by itself: one pure function of what it knows, asked every renewal.
 //!
 //! Invariant: a failover is decided on only if the tenure stood still long enough for every gate of its
 //! region to have closed, *and* two places outside that region could not write through its front door,

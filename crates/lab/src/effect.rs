@@ -118,22 +118,26 @@ fn signal_all(
 ) -> anyhow::Result<usize> {
     let mut met = std::collections::HashSet::new();
     let begun = Instant::now();
-    while begun.elapsed() < EXIT_MAX {
-        let left = left()?;
-        if left.is_empty() {
-            return Ok(met.len());
+    let mut all = || -> anyhow::Result<()> {
+        while begun.elapsed() < EXIT_MAX {
+            let left = left()?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            for pid in left {
+                proc::signal(pid, signal)?;
+                met.insert(pid);
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        for pid in left {
-            proc::signal(pid, signal)?;
-            met.insert(pid);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+        anyhow::bail!("processes of {what} do not take the signal")
+    };
+    let heeded = all();
     // What is not recorded is not healed.
-    if signal == Signal::STOP {
-        met.into_iter().try_for_each(|pid| proc::signal(pid, Signal::CONT))?;
+    if heeded.is_err() && signal == Signal::STOP {
+        met.iter().try_for_each(|pid| proc::signal(*pid, Signal::CONT))?;
     }
-    anyhow::bail!("processes of {what} do not take the signal")
+    heeded.map(|()| met.len())
 }
 
 /// The line first: no peer may hear a connection being closed, as none does when a region loses its power.

@@ -73,20 +73,30 @@ impl Keeper {
                 && memory.trouble.is_none_or(|(until, _)| began >= until)
             {
                 self.decide(&mut memory, &tenure, here).await;
+                // An operation of its own may have taken minutes.
+                self.state.turned(Loop::Decide, self.world.clock.mono());
             }
             let took = self.world.clock.mono().since(began);
             sleep(self.until_decision().saturating_sub(took).max(SUSPICIOUS)).await;
         }
     }
 
-    /// A renewal, or until the tenure stands still, whichever is sooner.
+    /// Often while it is open whether the region is lost: from when its tenure stands still until whoever had to be waited for
+    /// has been. Else a renewal's time, or until that begins.
     fn until_decision(&self) -> Duration {
-        let renew = self.policy.timing().renew;
-        let Some(tenure) = self.state.tenure().filter(|tenure| !self.is_in(&tenure.active)) else {
-            return renew;
+        let timing = self.policy.timing();
+        let challenged = self.state.tenure().filter(|tenure| !self.is_in(&tenure.active));
+        let Some(tenure) = challenged.filter(|_| self.policy.mode != Mode::Manual) else {
+            return timing.renew;
         };
         let now = self.world.clock.mono();
-        (renew * 2).saturating_sub(self.world.sight.saw(&tenure, now).still_for(now)).min(renew)
+        let still = self.world.sight.saw(&tenure, now).still_for(now);
+        let settled = timing.claim_after() + decision::EXECUTOR_SILENT + timing.renew * (3 + self.rank);
+        if still > settled {
+            timing.renew
+        } else {
+            (timing.renew * 2).saturating_sub(still).min(timing.renew)
+        }
     }
 
     async fn decide(&self, memory: &mut Memory, tenure: &Tenure, here: &RegionName) {
@@ -101,7 +111,6 @@ impl Keeper {
             Ok(open) => open,
             Err(error) => return self.say_unknown(&error),
         };
-        let vantages = self.vantages(&tenure.active);
         // One that is younger than a renewal is as good as another.
         let renew = self.policy.timing().renew;
         if memory.failover.as_ref().is_some_and(|(at, _)| self.world.clock.mono().since(*at) > renew) {
@@ -122,6 +131,8 @@ impl Keeper {
         loop {
             let now = self.world.clock.mono();
             let sight = self.world.sight.saw(tenure, now);
+            // Anew in each round: an assessment takes a second, and somebody may have written meanwhile.
+            let vantages = self.vantages(&tenure.active);
             let decision = decision::decide(&Situation {
                 policy: &self.policy,
                 here,
@@ -173,6 +184,7 @@ impl Keeper {
                     memory.restoring = Some(now);
                     restore = Some(self.assess(Kind::Restore, here).await.1);
                 }
+                Decision::Act(_) if !self.acts() => return,
                 Decision::Act(act) => {
                     let failover = memory.failover.take().map(|(_, assessment)| assessment);
                     let drawn = [failover.as_ref(), reinstate.as_ref(), restore.as_ref()];
@@ -307,6 +319,12 @@ impl Keeper {
         }
     }
 
+    /// Whether it does what it decides.
+    fn acts(&self) -> bool {
+        let stopping = self.stopping.load(std::sync::atomic::Ordering::SeqCst);
+        !stopping && !self.observe_only && self.policy.mode == Mode::Automatic
+    }
+
     /// What was decided on the tenure of this epoch. A look may take seconds: the store refuses what comes after its end.
     async fn act(
         &self,
@@ -315,10 +333,6 @@ impl Keeper {
         epoch: Epoch,
         [failover, reinstate, restore]: [Option<&Assessment>; 3],
     ) {
-        let stopping = self.stopping.load(std::sync::atomic::Ordering::SeqCst);
-        if stopping || self.observe_only || self.policy.mode != Mode::Automatic {
-            return;
-        }
         let _acting = self.state.acting();
         let ended = match &act {
             Act::Resume(id) => executor::resume(&self.world, id.clone(), self.control()).await,

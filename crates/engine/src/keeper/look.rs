@@ -77,12 +77,12 @@ impl Keeper {
         let now = self.world.clock.mono();
         let before = self.state.probed().and_then(|probed| probed.failing_since);
         let probed = match answer {
-            Ok(()) => Probed { writes: Writes::Work, failing_since: None },
+            Ok(()) => Probed { writes: Writes::Work, failing_since: None, at: now },
             Err(why) => {
                 let why = if self.is_in(active) { self.diagnosed(why, active).await } else { why };
                 let since = before.unwrap_or(now);
                 let for_ms = millis(now.since(since));
-                Probed { writes: Writes::Fail { why, for_ms }, failing_since: Some(since) }
+                Probed { writes: Writes::Fail { why, for_ms }, failing_since: Some(since), at: now }
             }
         };
         if self.state.tenure().is_some_and(|newest| newest.epoch != tenure.epoch) {
@@ -163,6 +163,11 @@ impl Keeper {
         }
     }
 
+    /// What the places told before says nothing of what is now: each has to tell anew.
+    pub(super) fn forget_the_places(&self) {
+        self.heard_of().freshness.clear();
+    }
+
     fn heard_of(&self) -> MutexGuard<'_, Heard> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,7 +176,7 @@ impl Keeper {
     pub(super) fn vantages(&self, region: &RegionName) -> Vec<Vantage> {
         let heard = self.heard_of();
         let now = self.world.clock.mono();
-        // A report comes every `renew`; two may be missed.
+        // A report comes every `renew`, and of a region that does not answer every two: one may be missed.
         let bound = self.policy.timing().renew * 3;
         let others = heard.reports.iter().filter(|(place, _)| place != &self.place).map(|(place, report)| {
             let fresh = heard.freshness.get(place).is_some_and(|f| f.is_fresh(now, bound));
@@ -179,8 +184,9 @@ impl Keeper {
             let (writes, permit) = (seen.map(|s| s.writes.clone()), seen.and_then(|s| s.permit.clone()));
             Vantage { place: place.clone(), fresh, writes, permit }
         });
-        let own = self.state.probed().map(|probed| probed.writes);
-        let (fresh, permit) = (own.is_some(), self.told());
+        let (probed, permit) = (self.state.probed(), self.told());
+        let fresh = probed.as_ref().is_some_and(|probed| now.since(probed.at) <= bound);
+        let own = probed.map(|probed| probed.writes);
         let own = Vantage { place: self.place.clone(), fresh, writes: own, permit };
         others.chain([own]).collect()
     }

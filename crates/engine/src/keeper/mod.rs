@@ -168,6 +168,9 @@ impl Keeper {
             tracing::warn!(released = ?tenure.released, "let go, or kept");
             // What was found while the gate was closed says nothing.
             self.state.set_probed(None);
+            if tenure.released.is_none() {
+                self.forget_the_places();
+            }
             self.renew_now.notify_one();
         }
         if before.is_none_or(|before| before.epoch != tenure.epoch) {

@@ -17,6 +17,8 @@ pub struct Probed {
     pub writes: Writes,
     /// Since when it does not.
     pub failing_since: Option<Mono>,
+    /// When that was found.
+    pub at: Mono,
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! Whether users are served, and serving them again.
 //!
 //! The race it handles: a controller that slept wakes here after another one took its operation over, ended it, and a switchover has
-//! closed the gate. So the store is asked whether this controller is still the one before each call, not only what the tenure is.
+//! closed the gate. So the store is asked whether this controller is still the one before each call, not only what the tenure is. What is left is a sleep
+//! between that answer and the call, as with any other call.
 
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use super::{Attempt, Setting};
 
 /// Each call to a gate or a pool takes at most the provider's two time-outs; a look costs some 10 ms.
 const WITHIN: Duration = Duration::from_secs(2);
+/// As long as a request to the store may take.
+const BEAT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Answers may be cached for a moment, and instances reconnect: ask until the step's bound.
 pub(super) async fn verify(setting: &Setting, region: &RegionName) -> Result<Evidence, Attempt> {
@@ -69,8 +72,16 @@ async fn open_again(setting: &Setting, region: &RegionName) -> Result<(), PortEr
     Ok(())
 }
 
-/// As before a step's call, whose intent is appended first: a controller that was relieved makes none.
+/// As before a step's call, whose intent is appended first: a controller that was relieved makes none. An answer that took long
+/// may have been overtaken while this process slept.
 async fn still_ours(setting: &Setting) -> Result<(), PortError> {
+    let clock = &setting.world.clock;
+    let asked = clock.mono();
     let beat = setting.world.journals.beat(&setting.operation, setting.term).await;
-    beat.map_err(|error| PortError::Refused(error.to_string()))
+    beat.map_err(|error| PortError::Refused(error.to_string()))?;
+    let took = clock.mono().since(asked);
+    if took > BEAT_WITHIN {
+        return Err(PortError::Refused(format!("the store's answer took {} ms", took.as_millis())));
+    }
+    Ok(())
 }

@@ -129,8 +129,12 @@ impl Cluster {
 
     /// The keys as they are now, all at one revision, which is the second answer.
     pub(super) async fn look(&self, keys: &[String]) -> Result<(Vec<Slot>, i64), StoreError> {
+        self.look_from(self.homewards(), keys).await
+    }
+
+    async fn look_from(&self, first: usize, keys: &[String]) -> Result<(Vec<Slot>, i64), StoreError> {
         let gets: Vec<_> = keys.iter().map(|key| TxnOp::get(key.as_str(), None)).collect();
-        let (response, _) = self.ask(&Txn::new().and_then(gets), self.homewards()).await?;
+        let (response, _) = self.ask(&Txn::new().and_then(gets), first).await?;
         Ok((slots_of(keys, &response), revision(&response)))
     }
 
@@ -174,7 +178,7 @@ impl Cluster {
         let known = known.filter(|known| decide(known, doubt).is_ok_and(|d| !d.writes.is_empty()));
         let mut slots = match known {
             Some(known) => known,
-            None => self.look(&keys).await?.0,
+            None => self.look_from(self.first(), &keys).await?.0,
         };
         // A new key is not looked at again.
         self.learn(&slots[..looked]);
