@@ -55,8 +55,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a statement under way is waited for once the name has left its connection's address. A planned move
 /// lets go of the statements it held before it moves the name: they are the 8 connections of each of 6 instances,
-/// 48 statements of at most 10 ms, so 0.48 s even one after the other. What is silent for longer is lost.
-pub const GRACE: Duration = Duration::from_millis(500);
+/// 48 statements of at most 20 ms on a machine with much else to do, so 0.96 s even one after the other. What is silent
+/// for longer is lost.
+pub const GRACE: Duration = Duration::from_secs(1);
 
 /// Why there is no pool.
 #[derive(Debug, thiserror::Error)]
