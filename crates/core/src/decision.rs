@@ -24,7 +24,7 @@ use crate::plan::Kind;
 use crate::planner::{Assessment, Code, Finding};
 use crate::tenure::challenge::Sight;
 use crate::tenure::{Release, Tenure};
-use crate::time::{Mono, Timestamp};
+use crate::time::{Mono, Timestamp, millis};
 use crate::vantage::{Pause, Place, Writes};
 
 /// Places that must agree that a region takes no writes: its own loss of the network can fool one.
@@ -466,8 +466,4 @@ impl Refusal {
             Refusal::Blocked(finding) => Code::as_str(finding.code),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,7 +15,7 @@ use crate::plan::Kind;
 use crate::planner::{self, Assessment, Code, Request};
 use crate::tenure::Tenure;
 use crate::tenure::challenge::Sight;
-use crate::time::{Mono, Timestamp};
+use crate::time::{Mono, Timestamp, millis};
 use crate::vantage::{Pause, Writes};
 
 /// What is known of the site at this moment.
@@ -437,8 +437,4 @@ impl fmt::Display for Explanation {
             }
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@ use bascule_core::id::{Epoch, OperationId, RegionName, Term};
 use bascule_core::ports::StoreError;
 use bascule_core::tenure::Tenure;
 use bascule_core::tenure::timing::Timing;
+use bascule_core::time::millis;
 use tokio::time::{Instant, timeout};
 
 use crate::observer;
@@ -75,7 +76,7 @@ impl NotLost {
     pub fn after_waiting(before: &Tenure, now: Result<Option<Tenure>, StoreError>, waited: Duration) -> Self {
         let region = before.active.clone();
         let unknown = |why| Self::Unknown { region: region.clone(), whom: "the store".to_owned(), why };
-        let ms = perform::millis(waited);
+        let ms = millis(waited);
         match now {
             Err(StoreError::Unavailable(why)) => unknown(why),
             Err(error) => unknown(error.to_string()),
@@ -119,7 +120,7 @@ async fn dark(setting: Setting) -> Result<String, NotLost> {
         return Err(NotLost::Seen { why: format!("{region} answers here"), region });
     }
     let action = Action::ConfirmLost { region: region.clone() };
-    match perform::bounded(setting, action, perform::millis(CONFIRM_WITHIN)).await {
+    match perform::bounded(setting, action, millis(CONFIRM_WITHIN)).await {
         Attempt::Done(evidence) => Ok(evidence.note),
         Attempt::Failed(why) | Attempt::Refuted(why) | Attempt::Fenced(why) => {
             Err(NotLost::Seen { region, why })
@@ -132,8 +133,8 @@ async fn still(setting: Setting, tenure: &Tenure) -> Result<String, NotLost> {
     let (region, epoch) = (tenure.active.clone(), tenure.epoch);
     let (world, began) = (setting.world.clone(), Instant::now());
     let still = Timing::of(world.ttl).claim_after();
-    let action = Action::WaitOut { region, epoch, still_ms: perform::millis(still) };
-    match perform::bounded(setting, action, perform::millis(still + WAITED_OUT_WITHIN)).await {
+    let action = Action::WaitOut { region, epoch, still_ms: millis(still) };
+    match perform::bounded(setting, action, millis(still + WAITED_OUT_WITHIN)).await {
         Attempt::Done(evidence) => Ok(evidence.note),
         Attempt::Failed(_) | Attempt::Refuted(_) | Attempt::Unknown(_) | Attempt::Fenced(_) => {
             let silent = |_| Err(StoreError::Unavailable("no answer in time".to_owned()));

@@ -9,7 +9,7 @@ use bascule_core::operation::{Course, Operation, Outcome};
 use bascule_core::plan::Kind;
 use bascule_core::ports::StoreError;
 use bascule_core::tenure::Tenure;
-use bascule_core::time::Timestamp;
+use bascule_core::time::{Timestamp, millis};
 use tokio::task::JoinSet;
 
 use crate::world::{RegionPorts, World};
@@ -134,8 +134,7 @@ async fn regions(world: &World) -> BTreeMap<RegionName, RegionObservation> {
 /// A region that was seen dark may let writes pass until its last renewal, which came before, runs out.
 #[must_use]
 pub fn gone_since(world: &World, dark_since: Timestamp) -> Timestamp {
-    let ttl_ms = u64::try_from(world.ttl.as_millis()).unwrap_or(u64::MAX);
-    Timestamp(dark_since.0.saturating_add(ttl_ms))
+    Timestamp(dark_since.0.saturating_add(millis(world.ttl)))
 }
 
 async fn parts(

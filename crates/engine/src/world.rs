@@ -53,6 +53,11 @@ impl SharedSight {
         *sight = Some(next);
         next
     }
+
+    /// For how long a tenure that the store has just answered stands still.
+    pub(crate) fn still_for(&self, tenure: &Tenure, now: Mono) -> Duration {
+        self.saw(tenure, now).still_for(now)
+    }
 }
 
 /// One region's parts.

@@ -9,6 +9,7 @@ use crate::id::{DnsName, RegionName, StepId};
 use crate::manifest::{MaxDataLoss, NameRecord};
 use crate::observation::{DatabaseObservation, Observed, RegionObservation};
 use crate::plan::{Kind, PLAN_VERSION, Phase, Plan, Step};
+use crate::time::millis;
 
 /// One question and answer with a part: a provider gives up at 1 s, and may ask twice.
 pub(super) const CALL_BOUND_MS: u64 = 2_500;
@@ -74,10 +75,6 @@ impl Steps {
             prediction: scene.prediction(),
         }
     }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `move-app-events-test` for `app.events.test`.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::build::{CALL_BOUND_MS, PROMOTE_BOUND_MS, Steps, VERIFY_BOUND_MS, millis};
+use super::build::{CALL_BOUND_MS, PROMOTE_BOUND_MS, Steps, VERIFY_BOUND_MS};
 use super::switchover::{move_names, restore_ttls};
 use super::{Code, Scene};
 use crate::action::Action;
@@ -15,7 +15,7 @@ use crate::manifest::Automatic;
 use crate::observation::{ClusterRole, DatabaseObservation, GateState, LastMove, Observed};
 use crate::plan::{Kind, Phase, Plan};
 use crate::tenure::timing::Timing;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 /// Looks at the lost region, from two sides, before it is believed: each takes at most the provider's
 /// 1 s, and they run side by side, twice.

@@ -7,13 +7,14 @@
 
 use super::build::{
     CALL_BOUND_MS, CHECKPOINT_BOUND_MS, FOLLOW_BOUND_MS, NAME_BOUND_MS, PROMOTE_BOUND_MS,
-    SHUTDOWN_RECORD_BOUND_MS, Steps, VERIFY_BOUND_MS, label, millis, ttl_s,
+    SHUTDOWN_RECORD_BOUND_MS, Steps, VERIFY_BOUND_MS, label, ttl_s,
 };
 use super::{Code, Scene};
 use crate::action::Action;
 use crate::id::{RegionName, StepId};
 use crate::observation::{ClusterRole, GateState};
 use crate::plan::{Kind, Phase, Plan};
+use crate::time::millis;
 
 pub(super) fn plan(scene: &mut Scene<'_>) -> Plan {
     let to = scene.request.to.clone();

@@ -13,12 +13,11 @@ use bascule_core::plan::Kind;
 use bascule_core::planner::{self, Assessment, Request};
 use bascule_core::ports::{OpenOperation, StoreError};
 use bascule_core::tenure::{self, Release, Tenure};
-use bascule_core::time::{Mono, Timestamp};
+use bascule_core::time::{Mono, Timestamp, millis};
 use bascule_core::vantage::Pause;
 use tokio::time::sleep;
 
 use super::Keeper;
-use super::look::millis;
 use super::state::Loop;
 use crate::executor::{self, Control};
 use crate::observer;
@@ -32,7 +31,6 @@ const RESTORING: Duration = Duration::from_secs(15);
 
 /// After an operation that could not be finished; doubled each time, up to the second.
 const TROUBLE_MIN: Duration = Duration::from_secs(2);
-
 const TROUBLE_MAX: Duration = Duration::from_secs(60);
 
 /// Between two decisions while a tenure stands still: what this adds to a failover is half of it.
@@ -85,12 +83,9 @@ impl Keeper {
     /// has been. Else a renewal's time, or until that begins.
     fn until_decision(&self) -> Duration {
         let timing = self.policy.timing();
-        let challenged = self.state.tenure().filter(|tenure| !self.is_in(&tenure.active));
-        let Some(tenure) = challenged.filter(|_| self.policy.mode != Mode::Manual) else {
+        let Some(still) = self.still_for().filter(|_| self.policy.mode != Mode::Manual) else {
             return timing.renew;
         };
-        let now = self.world.clock.mono();
-        let still = self.world.sight.saw(&tenure, now).still_for(now);
         let settled = timing.claim_after() + decision::EXECUTOR_SILENT + timing.renew * (3 + self.rank);
         if still > settled {
             timing.renew
@@ -305,7 +300,7 @@ impl Keeper {
     fn lost_since_its_hold_ended(&self, observation: &mut Observation) {
         let Some(tenure) = self.state.tenure() else { return };
         let now = self.world.clock.mono();
-        let still = self.world.sight.saw(&tenure, now).still_for(now);
+        let still = self.world.sight.still_for(&tenure, now);
         if let Some(region) = observation.regions.get_mut(&tenure.active) {
             let renewed_ms = self.world.clock.now().0.saturating_sub(millis(still));
             region.lost_since = Some(Timestamp(renewed_ms.saturating_add(millis(self.policy.ttl))));

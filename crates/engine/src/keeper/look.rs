@@ -15,7 +15,7 @@ use bascule_core::id::RegionName;
 use bascule_core::permit::{Permit, Told};
 use bascule_core::ports::Reports;
 use bascule_core::tenure::Tenure;
-use bascule_core::time::Timestamp;
+use bascule_core::time::{Timestamp, millis};
 use bascule_core::vantage::{Freshness, Place, RegionReport, Report, Writes};
 use tokio::time::{sleep, timeout};
 
@@ -55,11 +55,15 @@ impl Keeper {
         }
     }
 
+    /// For how long the other region's tenure stands still; none if this keeper's own region is active.
+    pub(super) fn still_for(&self) -> Option<Duration> {
+        let tenure = self.state.tenure().filter(|tenure| !self.is_in(&tenure.active))?;
+        Some(self.world.sight.still_for(&tenure, self.world.clock.mono()))
+    }
+
     /// Whether the tenure was not renewed when it should have been.
     pub(super) fn stands_still(&self) -> bool {
-        let (Some(tenure), now) = (self.state.tenure(), self.world.clock.mono()) else { return false };
-        let sight = self.world.sight.saw(&tenure, now);
-        !self.is_in(&tenure.active) && sight.still_for(now) > self.policy.timing().renew * 2
+        self.still_for().is_some_and(|still| still > self.policy.timing().renew * 2)
     }
 
     pub(super) fn is_in(&self, region: &RegionName) -> bool {
@@ -190,8 +194,4 @@ impl Keeper {
         let own = Vantage { place: self.place.clone(), fresh, writes: own, permit };
         others.chain([own]).collect()
     }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -292,10 +292,6 @@ async fn move_name(
     Ok(Evidence::note(format!("{name} points at {new} ({to})")))
 }
 
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The word for a gate's undo in the journal is its state; nothing else about it is decided here.
 pub(crate) fn describe(action: &Action) -> String {
     match action {

@@ -7,9 +7,10 @@ use bascule_core::id::RegionName;
 use bascule_core::observation::ClusterRole;
 use bascule_core::planner;
 use bascule_core::ports::Divergence;
+use bascule_core::time::millis;
 
 use super::waits::read_end;
-use super::{Attempt, Setting, millis};
+use super::{Attempt, Setting};
 use crate::observer;
 use crate::world::RegionPorts;
 
@@ -31,7 +32,7 @@ pub(super) async fn read_fork(
     let dark_for = dark_since.map_or(Duration::ZERO, |since| now.since(observer::gone_since(world, since)));
     // Whoever has waited its tenure out knows that it acknowledges nothing, however long it has looked dark.
     let mono = world.clock.mono();
-    let waited = world.sight.saw(&tenure, mono).still_for(mono);
+    let waited = world.sight.still_for(&tenure, mono);
     let over_for = if world.ttl.is_zero() { Duration::ZERO } else { waited.saturating_sub(world.ttl) };
     let dark_for = dark_for.max(over_for);
     let (at, newest_age_ms) = if never_stood_down {

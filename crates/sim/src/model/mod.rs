@@ -230,8 +230,8 @@ impl Protocol {
     /// A message to the store like any other: from when it was sent nothing follows.
     fn let_go(&self, state: &mut State, go: bool) -> bool {
         let epoch = Epoch(u64::from(state.store.tenure.epoch));
-        let may = if go { state.store.releases < self.bound.releases } else { true };
-        if !may || state.store.tenure.released == go {
+        let spent = go && state.store.releases >= self.bound.releases;
+        if spent || state.store.tenure.released == go {
             return false;
         }
         let release = release();

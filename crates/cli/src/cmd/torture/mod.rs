@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bascule_core::time::millis;
 use bascule_drill::{Objective, Verdict};
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -344,10 +345,6 @@ impl Dice {
 
 /// Writes a second.
 const RATE: u64 = 100;
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// A row in words.
 pub fn line(row: &Row) -> String {
